@@ -1,0 +1,160 @@
+"""Starts the built-in replayer and reads its account.
+
+Its settings go down the pipe as the first frame, not into its argv, because they may hold credentials. Its account
+comes back as JSON lines on a second pipe; totals of processes that have died are kept, so that a restart loses none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import trio
+
+from launcher import itself
+from launcher.child import PIPE, CannotStart, start
+from launcher.feed import Feed
+from launcher.gor_flags import GorOption
+from launcher.log import log
+from launcher.output_lines import read_lines
+from launcher.records import frame
+from launcher.replay_protocol import (
+    Account,
+    Closing,
+    DestinationFailed,
+    OutputAccount,
+    Ready,
+    ReplaySettings,
+    decode_line,
+)
+from launcher.replayers import Running
+
+_OVERHEAD_BYTES = 48 * 1024**2  # of the process itself: 30 MB and some connections
+_SHARE_OF_QUEUES = 0.5  # of the rest: Python's objects around the records, and what is being sent
+_LEAST_QUEUE_BYTES = 1024**2
+_LAST_ACCOUNT_SECONDS = 0.2  # of the end's time, for the final account and the exit
+
+
+def queue_bytes(memory_bytes: int, outputs: int) -> int:
+    """What each output of a replayer may hold so that the process stays below `memory_bytes`."""
+    spare = (memory_bytes - _OVERHEAD_BYTES) * _SHARE_OF_QUEUES
+    return max(int(spare) // max(outputs, 1), _LEAST_QUEUE_BYTES)
+
+
+@dataclass(frozen=True)
+class BuiltinLaunch:
+    """What every process of the built-in replayer is started with; `account` outlives them all."""
+
+    options: Sequence[GorOption]
+    environ: Mapping[str, str]
+    queue_bytes: int
+    stats_interval: float
+    account: ReplayAccount
+
+    async def start(self, readers: trio.Nursery) -> Running:
+        """Starts a process. Raises CannotStart."""
+        records_out, records_in = os.pipe()
+        account_out, account_in = os.pipe()
+        try:
+            child = await start(
+                [*itself.command(), "--replay", "--launcher-pipe", str(account_in)],
+                self.environ, stdin=records_out, stderr=PIPE, pass_fds=[account_in],
+            )  # fmt: skip
+        except CannotStart:
+            os.close(records_in)
+            os.close(account_out)
+            raise
+        finally:
+            os.close(records_out)
+            os.close(account_in)
+        os.set_blocking(records_in, False)
+        _write_first(records_in, frame(self._settings().encode()))
+        assert child.stderr is not None
+        readers.start_soon(self._pass_on, child.stderr)
+        readers.start_soon(self._read_account, trio.lowlevel.FdStream(account_out))
+        return Running(child, records_in)
+
+    async def finish(self, running: Running, feed: Feed, seconds: float) -> None:
+        """Tells how long the process may still drain, and ends its pipe. Its end is the caller's to wait for."""
+        feed.write_last(frame(b"") + frame(Closing(max(0.0, seconds - _LAST_ACCOUNT_SECONDS)).encode()))
+        feed.close()
+
+    def ended(self) -> None:
+        self.account.process_ended()
+
+    def _settings(self) -> ReplaySettings:
+        return ReplaySettings(
+            options=tuple((option.name, option.value, option.shown) for option in self.options),
+            queue_bytes=self.queue_bytes,
+            stats_interval=self.stats_interval,
+        )
+
+    async def _pass_on(self, stream: trio.abc.ReceiveStream) -> None:
+        async for line in read_lines(stream):
+            log("replayer-says", level="warning", line=line)
+
+    async def _read_account(self, stream: trio.lowlevel.FdStream) -> None:
+        async for line in read_lines(stream):
+            self.account.receive(line)
+
+
+def _write_first(fd: int, settings: bytes) -> None:
+    """The pipe is new and empty: 64 KiB fit, and gor.options that are longer are nobody's."""
+    if os.write(fd, settings) != len(settings):
+        raise CannotStart(126, "gor's options are longer than 64 KiB")
+
+
+class ReplayAccount:
+    """What the processes of one built-in replayer have said of their work, added up."""
+
+    def __init__(self, failed: Callable[[DestinationFailed], None]) -> None:
+        self._failed = failed
+        self._ended: dict[str, OutputAccount] = {}  # of processes that have ended, by destination
+        self._current: dict[str, OutputAccount] = {}
+        self.is_ready = trio.Event()
+        self.is_final = False
+
+    def receive(self, line: str) -> None:
+        """One line of the account pipe."""
+        try:
+            told = decode_line(line.encode())
+        except ValueError as error:
+            log("account-unreadable", level="error", error=str(error))
+            return
+        if isinstance(told, Account):
+            self._current = {output.destination: output for output in told.outputs}
+            self.is_final = told.final
+        elif isinstance(told, DestinationFailed):
+            self._failed(told)
+        elif isinstance(told, Ready):
+            self.is_ready.set()
+
+    def process_ended(self) -> None:
+        """What the process said last is kept."""
+        self._ended = {output.destination: replace(output, held_bytes=0) for output in self.outputs()}
+        self._current = {}
+
+    def outputs(self) -> list[OutputAccount]:
+        """The totals by output, in the replayer's order."""
+        return [
+            _sum(self._ended[name], self._current[name]) if name in self._ended and name in self._current
+            else self._current.get(name) or self._ended[name]
+            for name in {**self._ended, **self._current}
+        ]  # fmt: skip
+
+
+def _sum(before: OutputAccount, now: OutputAccount) -> OutputAccount:
+    return OutputAccount(
+        destination=now.destination,
+        received=before.received + now.received,
+        outcomes=dict(Counter(before.outcomes) + Counter(now.outcomes)),
+        held_bytes=now.held_bytes,
+        retries=before.retries + now.retries,
+        latencies=replace(
+            now.latencies,
+            count=before.latencies.count + now.latencies.count,
+            max_seconds=max(before.latencies.max_seconds, now.latencies.max_seconds),
+        ),
+    )

@@ -1,0 +1,99 @@
+"""The program: picks what to run, prints `Error: …`, returns the exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from launcher import __version__
+from launcher.child import CannotStart, execute
+from launcher.environment import original_environ
+from launcher.launcher_options import LauncherOptions
+from launcher.log import log
+from launcher.options import UsageError, help_text, read
+
+PROGRAM = "start-traffic-duplicator"
+_WRONG_USAGE = 2
+_INTERRUPTED = 130
+
+_HELP_HEAD = f"""\
+usage: {PROGRAM} [OPTIONS] [--] COMMAND [ARG...]
+
+Starts COMMAND, a web app, behind a relay on $PORT, and sends a copy of every HTTP request elsewhere:
+    web: {PROGRAM} --to http://staging.example.com bundle exec rails s -p $PORT
+Options stand before COMMAND. An option beats its variable, which stands in brackets.
+"""
+
+_HELP_TAIL = f"""
+  --replay GOR-OPTIONS...
+      first and alone: be the built-in replayer; {PROGRAM} --replay --help tells more
+
+Exit status: the app's own; 128+N if signal N ended it; 126 or 127 if it can't be started; 2 for wrong usage.\
+"""
+
+
+def main() -> int:
+    """Runs what `sys.argv` asks for. The exit status."""
+    try:
+        return _run(sys.argv[1:])
+    except UsageError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return _WRONG_USAGE
+    except CannotStart as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # nobody reads our help or plan to its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    finally:
+        log.close()
+
+
+def _run(argv: Sequence[str]) -> int:
+    if argv[:1] == ["--replay"]:
+        from launcher import replay  # another program: the launcher itself needs nothing of it
+
+        return replay.main(argv[1:])
+    environ = original_environ()
+    reading = read(LauncherOptions, argv, environ)
+    options = reading.values
+    if options.help:
+        print(_HELP_HEAD, help_text(LauncherOptions), _HELP_TAIL, sep="\n")
+        return 0
+    if options.version:
+        print(PROGRAM, __version__)
+        return 0
+    if not reading.command and not options.dry_run:
+        raise UsageError(f"no COMMAND to start; usage: {PROGRAM} [OPTIONS] [--] COMMAND [ARG...]")
+
+    from launcher.plan import Mode, make_plan  # not needed for the above
+
+    plan = make_plan(reading, environ)
+    log.hide(plan.secrets)
+    if options.dry_run:
+        from launcher.dry_run import print_plan
+
+        return print_plan(plan)
+    if plan.problems and options.strict:
+        for problem in plan.problems:
+            print(f"Error: {log.masked(problem)}", file=sys.stderr)
+        return _WRONG_USAGE
+    for warning in plan.warnings:
+        log("configuration", level="warning", warning=warning)
+    if plan.mode is not Mode.MIRROR:
+        log("unmirrored", level="warning" if plan.problems else None, reason=plan.reason, app=plan.mode.value)
+    if plan.mode is Mode.ALONE:
+        _become(plan.app.argv, plan.app.environ)
+
+    from launcher import service
+
+    return service.run(plan)
+
+
+def _become(argv: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
+    log.close()
+    execute(argv, environ)

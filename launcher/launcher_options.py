@@ -1,0 +1,116 @@
+"""The launcher's own options: one field each. Flag, variable, default, help, docs and `--dry-run` follow from it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from launcher import options as o
+from launcher.destinations import parse_destination
+from launcher.options import option
+from launcher.records import UNDROPPABLE_HEADERS
+
+DEFAULT_GOR_OPTIONS = "config/gor.options"
+DEFAULT_PORT = 5000
+
+
+def _destination(text: str) -> str:
+    parse_destination(text)  # a ValueError says what is wrong with it
+    return text
+
+
+def _droppable_header(text: str) -> str:
+    name = o.header_name(text)
+    if name.lower() in UNDROPPABLE_HEADERS:
+        raise ValueError(f"a header that a copy can do without, not {name}")
+    return name
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", text):
+        raise ValueError(f"an address such as 0.0.0.0, 127.0.0.1 or ::, not {text!r}")
+    return text
+
+
+def _socket_path(text: str) -> str:
+    if len(text.encode()) > 107:  # unix(7): sun_path
+        raise ValueError("a path of at most 107 bytes")
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class LauncherOptions:
+    """What the command line and the environment say."""
+
+    to: tuple[str, ...] = option(
+        "--to", "a destination of the copies: short for gor's --output-http URL",
+        metavar="URL", parse=_destination, env="TRAFFIC_DUPLICATOR_TO", default_text="none", repeatable=True,
+    )  # fmt: skip
+    gor_options: str | None = option(
+        "--gor-options", "gor's options, as a shell would read them",
+        metavar="FILE", env="TRAFFIC_DUPLICATOR_GOR_OPTIONS", default_text=f"{DEFAULT_GOR_OPTIONS} if it exists",
+    )  # fmt: skip
+    replayer: str = option(
+        "--replayer", "what sends the copies on: the built-in replayer, a gor, or the gor at PATH",
+        metavar="auto|gor|builtin|PATH", env="TRAFFIC_DUPLICATOR_REPLAYER", default="auto", default_text="auto",
+    )  # fmt: skip
+    host: str | None = option(
+        "--host", "the address where clients connect",
+        metavar="ADDR", parse=_host, env="TRAFFIC_DUPLICATOR_HOST", default_text=":: for both families, else 0.0.0.0",
+    )  # fmt: skip
+    port: int | None = option(
+        "--port", "where clients connect",
+        metavar="N", parse=o.port, env="PORT",
+        default_text=f"{DEFAULT_PORT}; in a dyno none: the command runs as it is",
+    )  # fmt: skip
+    app_port: int | None = option(
+        "--app-port", "where the app listens: it finds the number in PORT, and in place of {port} in its command",
+        metavar="N", parse=o.port, env="TRAFFIC_DUPLICATOR_APP_PORT",
+        default_text="the clients' port + 1 if free, else any free port",
+    )  # fmt: skip
+    app_socket: str | None = option(
+        "--app-socket", "the app listens on a Unix socket instead, in place of {socket} in its command",
+        metavar="PATH", parse=_socket_path, env="TRAFFIC_DUPLICATOR_APP_SOCKET",
+        default_text="none; one in a private folder if the command has {socket}",
+    )  # fmt: skip
+    sample: float = option(
+        "--sample", "the share of requests to mirror",
+        metavar="PERCENT", parse=o.percent, env="TRAFFIC_DUPLICATOR_SAMPLE", default=100.0, default_text="100",
+    )  # fmt: skip
+    drop_header: tuple[str, ...] = option(
+        "--drop-header", "a header that is removed from the copies, such as Authorization or Cookie",
+        metavar="NAME", parse=_droppable_header, env="TRAFFIC_DUPLICATOR_DROP_HEADER", default_text="none",
+        repeatable=True,
+    )  # fmt: skip
+    buffer: int = option(
+        "--buffer", "bound on all that the mirror holds in the launcher; what does not fit is dropped and counted",
+        metavar="SIZE", parse=o.size, env="TRAFFIC_DUPLICATOR_BUFFER", default=16 * 1024**2, default_text="16MiB",
+    )  # fmt: skip
+    max_request: int = option(
+        "--max-request", "a larger request is not mirrored",
+        metavar="SIZE", parse=o.size, env="TRAFFIC_DUPLICATOR_MAX_REQUEST", default=4 * 1024**2, default_text="4MiB",
+    )  # fmt: skip
+    replayer_memory: int | None = option(
+        "--replayer-memory", "bound for all replayer processes together; one that grows past its share is restarted",
+        metavar="SIZE", parse=o.size, env="TRAFFIC_DUPLICATOR_REPLAYER_MEMORY",
+        default_text="256MiB or a quarter of the memory limit, the smaller",
+    )  # fmt: skip
+    stats_interval: float = option(
+        "--stats-interval", "time between two lines of counters in the log; 0 turns them off",
+        metavar="SECONDS", parse=o.seconds, env="TRAFFIC_DUPLICATOR_STATS_INTERVAL", default=60.0, default_text="60",
+    )  # fmt: skip
+    drain_timeout: float = option(
+        "--drain-timeout", "cap on all that the launcher adds to a shutdown",
+        metavar="SECONDS", parse=o.seconds, env="TRAFFIC_DUPLICATOR_DRAIN_TIMEOUT", default=25.0, default_text="25",
+    )  # fmt: skip
+    strict: bool = option(
+        "--strict", "a broken configuration exits with 2, instead of running the app without mirroring",
+        env="TRAFFIC_DUPLICATOR_STRICT",
+    )  # fmt: skip
+    dry_run: bool = option("--dry-run", "check everything, print the plan, start nothing; exit 0 if fine, 1 if not")
+    version: bool = option("--version", "print the version")
+    help: bool = option("--help", "print this help")
+    enabled: bool = option(
+        "", "false, 0, no or off: run the app as if the launcher were not there",
+        metavar="true|false", parse=o.boolean, env="TRAFFIC_DUPLICATOR_ENABLED", default=True, default_text="true",
+    )  # fmt: skip

@@ -1,0 +1,103 @@
+"""One line, one fact, in logfmt, on standard error: `traffic-duplicator at=listening port=5000`.
+
+A stuck standard error must not stop the relay, and its descriptor belongs to the app, too, so it can't be made
+non-blocking: lines go through a bounded queue to a thread that may block in the app's place. What the queue doesn't
+hold is dropped and counted in the next line that gets through. Every line passes through the masks: a value that was
+registered as a secret leaves as what should be shown in its place.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import select
+import threading
+from collections.abc import Iterable
+
+_MAX_WAITING_LINES = 1000
+_MIN_MASKED_CHARACTERS = 4  # shorter values ("10", "on") occur by chance everywhere, and hide nothing
+_PLAIN = re.compile(r"[^\s\"=\\\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class Logger:
+    """Formats, masks and writes lines. `stderr` is a descriptor."""
+
+    def __init__(self, stderr: int = 2) -> None:
+        self._stderr = stderr
+        self._masks: list[tuple[str, str]] = []
+        self._lines: queue.Queue[bytes | None] = queue.Queue(_MAX_WAITING_LINES)
+        self._thread: threading.Thread | None = None
+        self._dropped = 0
+
+    def hide(self, secrets: Iterable[tuple[str, str]]) -> None:
+        """From now on each (value, shown) pair's value leaves as `shown`."""
+        self._masks += [(value, shown) for value, shown in secrets if len(value) >= _MIN_MASKED_CHARACTERS]
+        self._masks.sort(key=lambda mask: -len(mask[0]))  # a secret within a longer one must not break it up
+
+    def masked(self, text: str) -> str:
+        """The text without the secrets."""
+        for value, shown in self._masks:
+            text = text.replace(value, shown)
+        return text
+
+    def __call__(self, at: str, /, **facts: object) -> None:
+        """Writes `traffic-duplicator at=<at> ...`, without the facts that are None. Never waits."""
+        words = {"at": at, **facts}
+        pairs = (f"{key}={_quoted(self.masked(_text(value)))}" for key, value in words.items() if value is not None)
+        self._write(f"traffic-duplicator {' '.join(pairs)}")
+
+    def _write(self, line: str) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+            self._thread.start()
+        try:
+            self._lines.put_nowait(line.encode(errors="backslashreplace") + b"\n")
+        except queue.Full:
+            self._dropped += 1
+
+    def close(self, timeout_seconds: float = 0.5) -> None:
+        """Waits for the last lines, but not for a standard error that is stuck."""
+        if self._thread is not None:
+            try:
+                self._lines.put(None, timeout=timeout_seconds)
+            except queue.Full:
+                return
+            self._thread.join(timeout_seconds)
+            self._thread = None
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            dropped, self._dropped = self._dropped, 0
+            if dropped:
+                line += b"traffic-duplicator at=log-dropped level=warning lines=%d\n" % dropped
+            try:
+                self._write_all(line)
+            except OSError:
+                continue  # standard error is closed, or its disk is full: there is nobody to tell
+
+    def _write_all(self, line: bytes) -> None:
+        while line:
+            try:
+                line = line[os.write(self._stderr, line) :]
+            except BlockingIOError:  # the app made the descriptor that we share non-blocking, as Node does
+                select.select([], [self._stderr], [], 1)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _quoted(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]):02x}", escaped) + '"'
+
+
+log = Logger()

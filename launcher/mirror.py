@@ -1,0 +1,258 @@
+"""The copying path of one connection: client bytes in, records offered to every replayer's queue.
+
+framer -> loop guard, sampling, size -> redaction -> record -> queues. All in plain calls: nothing waits here. Each
+request that the framer tells apart ends in exactly one of `TapCounters`. What is held of half-read requests and heads
+is charged to the same budget as the queues.
+
+After a request that may switch protocols (Upgrade, CONNECT) the app's next status line decides. A client that has
+pipelined such a request behind others gets the first of their answers taken for it: no client does that.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from launcher.counters import TapCounters
+from launcher.framing import Body, End, Framed, Framer, Head, Incomplete
+from launcher.mirror_queue import RECORD_OVERHEAD_BYTES, Budget, MirrorQueue
+from launcher.records import UNDROPPABLE_HEADERS, new_record
+
+LOOP_GUARD = b"X-Traffic-Duplicator"
+
+# Without these a copy means the same, and with them the replayer's connection would end, or wait: RFC 9110 §7.6.1.
+_ONE_HOP_HEADERS = ("Connection", "Keep-Alive", "Expect", "Proxy-Connection", "Upgrade")
+
+_LOOP_GUARD_LINE = re.compile(rb"^x-traffic-duplicator:", re.IGNORECASE | re.MULTILINE)
+_CONNECTION_LINE = re.compile(rb"^connection:([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+_WELL_KNOWN_TOKENS = frozenset({b"", b"close", b"keep-alive", b"upgrade"})
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[^\r\n]*\r?\n")
+_SWITCHING_PROTOCOLS = 101
+_LONGEST_ANSWER_BYTES = 64 * 1024  # of a status line, and of interim answers before the final one
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorSettings:
+    """What is copied, and what of it."""
+
+    sample_percent: float = 100
+    drop_headers: tuple[str, ...] = ()
+    max_request_bytes: int = 4 * 1024**2
+    split_output: bool = False  # records go round the queues instead of to every one
+
+
+class Mirror:
+    """What all connections share: the queues, the counters, the settings."""
+
+    def __init__(self, queues: Sequence[MirrorQueue], budget: Budget, settings: MirrorSettings) -> None:
+        self.counters = TapCounters()
+        self.budget = budget
+        self.settings = settings
+        self._queues = queues
+        self._turn = 0
+        self._dropped_lines = _header_lines(*_ONE_HOP_HEADERS, *settings.drop_headers)
+
+    def new_tap(self) -> RequestTap:
+        """A tap for one more connection."""
+        return RequestTap(self)
+
+    def skips(self, head: Head) -> str | None:
+        """The counter in which a request ends by its head alone; None for one that is wanted."""
+        if _LOOP_GUARD_LINE.search(head.raw):
+            return "skipped_loop"
+        settings = self.settings
+        if settings.sample_percent < 100 and random.random() * 100 >= settings.sample_percent:
+            return "skipped_sample"
+        if len(head.raw) + (head.body_length or 0) > settings.max_request_bytes:
+            return "dropped_large"
+        return None
+
+    def count(self, counter: str) -> None:
+        """Adds one to a counter of the tap's, by its name."""
+        setattr(self.counters, counter, getattr(self.counters, counter) + 1)
+
+    def offer(self, head: bytes, body: bytes) -> None:
+        """Offers one request to every replayer's queue, or to the next one's when the output is split."""
+        self.counters.offered += 1
+        record = new_record(self._copied_head(head), body)
+        if self.settings.split_output:
+            self._queues[self._turn].offer(record)
+            self._turn = (self._turn + 1) % len(self._queues)
+            return
+        for queue in self._queues:
+            queue.offer(record)
+
+    def _copied_head(self, head: bytes) -> bytes:
+        nominated = _nominated_headers(head)
+        head = self._dropped_lines.sub(b"", head)
+        if nominated:
+            head = _header_lines(*nominated).sub(b"", head)
+        return head[:-2] + LOOP_GUARD + b": 1\r\n\r\n"
+
+
+class RequestTap:
+    """One connection's view of the mirror: what the relay shows its bytes to."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self._counters = mirror.counters
+        self._budget = mirror.budget
+        self._framer = Framer()
+        self._request: Head | None = None  # the one that is kept: it has ended in no counter yet
+        self._body: list[bytes] = []
+        self._kept_bytes = 0
+        self._charged_bytes = 0  # for the request that is kept
+        self._held_bytes = 0  # charged for what the framer holds
+        self._is_connect = False
+        self._answer = b""
+        self.wants_app = False  # the last request may switch protocols: the app's answer decides
+
+    def client_sent(self, data: bytes) -> None:
+        """Bytes that the client has sent, in order."""
+        if not self._framer.stopped:
+            self._handle(self._framer.receive(data))
+
+    def app_sent(self, data: bytes) -> None:
+        """Bytes that the app has sent while `wants_app` was true."""
+        self._answer += data
+        while (match := _STATUS_LINE.match(self._answer)) is not None:
+            status = int(match[1])
+            is_interim = 100 <= status < 200 and status != _SWITCHING_PROTOCOLS
+            if not is_interim:
+                self._decide(status)
+                return
+            end = self._answer.find(b"\r\n\r\n")
+            if end < 0:
+                break
+            self._answer = self._answer[end + 4 :]
+        if len(self._answer) > _LONGEST_ANSWER_BYTES or not _may_become_status_line(self._answer):
+            self._decide(_SWITCHING_PROTOCOLS)  # whatever the app speaks there, it is not HTTP/1.x
+
+    def closed(self) -> None:
+        """The connection has ended."""
+        if not self._framer.stopped and not self.wants_app:
+            self._handle(self._framer.receive_eof())
+        if self._request is not None:
+            self._end_as("incomplete")
+        self._stop()
+
+    def abandon(self) -> None:
+        """The tap has raised."""
+        self._end_as("failed")
+        self._stop()
+
+    def _handle(self, events: list[Framed]) -> None:
+        for event in events:
+            if isinstance(event, Head):
+                self._begin(event)
+            elif isinstance(event, Body):
+                self._keep(event.data)
+            elif isinstance(event, End):
+                self._complete()
+            elif isinstance(event, Incomplete):
+                break  # `closed` counts it, if it is a request that was kept
+            else:
+                self._end_as("unframed")
+                self._stop()
+        if self._framer.held_bytes != self._held_bytes:
+            self._charge_held()
+
+    def _begin(self, head: Head) -> None:
+        self._is_connect = head.method == b"CONNECT"
+        skipped = self._mirror.skips(head)
+        if skipped is not None:
+            self._end_as(skipped)
+            return
+        self._counters.seen += 1
+        self._request = head
+        self._charge(len(head.raw) + RECORD_OVERHEAD_BYTES)
+
+    def _keep(self, data: bytes) -> None:
+        if self._request is None:
+            return
+        self._kept_bytes += len(data)
+        if len(self._request.raw) + self._kept_bytes > self._mirror.settings.max_request_bytes:
+            self._end_as("dropped_large")  # chunked: its head didn't tell
+        elif self._charge(len(data)):
+            self._body.append(data)
+
+    def _complete(self) -> None:
+        if self._framer.paused:
+            self.wants_app = True
+        elif self._request is not None:
+            self._offer()
+
+    def _decide(self, status: int) -> None:
+        self.wants_app = False
+        self._answer = b""
+        if status == _SWITCHING_PROTOCOLS or (self._is_connect and 200 <= status < 300):
+            if self._request is not None:
+                self._end_as("skipped_upgrade")
+            self._stop()
+            return
+        if self._request is not None:
+            self._offer()
+        self._handle(self._framer.resume())
+
+    def _offer(self) -> None:
+        assert self._request is not None
+        head, body = self._request.raw, b"".join(self._body)
+        self._release()
+        self._mirror.offer(head, body)
+
+    def _end_as(self, counter: str) -> None:
+        """Ends the request that is kept, or one that never was, in a counter."""
+        if self._request is None:
+            self._counters.seen += 1
+        self._mirror.count(counter)
+        self._release()
+
+    def _charge(self, nbytes: int) -> bool:
+        if self._budget.take(nbytes):
+            self._charged_bytes += nbytes
+            return True
+        self._end_as("dropped_buffer")
+        return False
+
+    def _release(self) -> None:
+        self._budget.give_back(self._charged_bytes)
+        self._request = None
+        self._body = []
+        self._charged_bytes = self._kept_bytes = 0
+
+    def _charge_held(self) -> None:
+        held = self._framer.held_bytes
+        if held > self._held_bytes and not self._budget.take(held - self._held_bytes):
+            self._end_as("dropped_buffer")
+            self._stop()
+            return
+        if held < self._held_bytes:
+            self._budget.give_back(self._held_bytes - held)
+        self._held_bytes = held
+
+    def _stop(self) -> None:
+        """Ends mirroring on this connection; what follows is relayed only."""
+        self._framer.stop()
+        self.wants_app = False
+        self._budget.give_back(self._held_bytes)
+        self._held_bytes = 0
+
+
+def _header_lines(*names: str) -> re.Pattern[bytes]:
+    """Finds whole lines of these headers, line end included, in a head that the framer has found well-formed."""
+    alternatives = b"|".join(re.escape(name.encode()) for name in names)
+    return re.compile(rb"^(?:%s):[^\n]*\n" % alternatives, re.IGNORECASE | re.MULTILINE)
+
+
+def _nominated_headers(head: bytes) -> list[str]:
+    """Headers that a Connection header names as meant for this hop alone: RFC 9110 §7.6.1."""
+    tokens = {token.strip().lower() for line in _CONNECTION_LINE.findall(head) for token in line.split(b",")}
+    names = [token.decode("latin-1") for token in tokens - _WELL_KNOWN_TOKENS]
+    return [name for name in names if name not in UNDROPPABLE_HEADERS]
+
+
+def _may_become_status_line(answer: bytes) -> bool:
+    start = answer[: len(b"HTTP/1.")]
+    return b"HTTP/1.".startswith(start)

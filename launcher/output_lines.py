@@ -1,0 +1,39 @@
+"""Reads a child's output line by line, whatever the child writes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import trio
+
+_LONGEST_LINE_BYTES = 64 * 1024
+
+
+async def read_lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[str]:
+    """Lines without their ends, until the stream's end; of a line over 64 KiB only the beginning."""
+    rest = b""
+    is_cut = False
+    async with stream:
+        async for data in _chunks(stream):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                if not is_cut:
+                    yield line.decode(errors="backslashreplace")
+                is_cut = False
+            if len(rest) > _LONGEST_LINE_BYTES:
+                if not is_cut:
+                    yield rest.decode(errors="backslashreplace")
+                rest, is_cut = b"", True
+    if rest and not is_cut:
+        yield rest.decode(errors="backslashreplace")
+
+
+async def _chunks(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:
+    while True:
+        try:
+            data = await stream.receive_some()
+        except trio.BrokenResourceError:
+            return
+        if not data:
+            return
+        yield bytes(data)

@@ -1,0 +1,252 @@
+"""One client's connection and the one to the app that belongs to it: bytes both ways, ends passed on as what they are.
+
+Bytes go to the peer first and are shown to the tap afterwards. A full socket stops the reading of its peer, and only
+that. A FIN does not tell a half-close from a close, so it is passed on and the other way stays open; a reset is passed
+on as a reset. A tap that raises is told once, detached from this connection, and the bytes flow on.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from launcher.log import log
+from launcher.poller import READABLE, WRITABLE, Poller
+from launcher.sockets import reset_on_close
+
+_RECEIVE_BYTES = 64 * 1024
+
+
+class Tap(Protocol):
+    """What the relay shows one connection's bytes to, after they have gone to the peer."""
+
+    wants_app: bool  # True while it wants to see what the app sends
+
+    def client_sent(self, data: bytes) -> None: ...
+    def app_sent(self, data: bytes) -> None: ...
+    def closed(self) -> None:
+        """The connection has ended; nothing comes any more."""
+
+    def abandon(self) -> None:
+        """The tap raised: count that, let go of what it holds; it is not called again."""
+
+
+class Owner(Protocol):
+    """What a pair belongs to."""
+
+    @property
+    def poller(self) -> Poller: ...
+    @property
+    def is_draining(self) -> bool:
+        """The app has ended: a client that has got all that it sent is done with."""
+
+    def pair_failed(self, pair: Pair, error: Exception) -> None: ...
+    def pair_closed(self, pair: Pair) -> None: ...
+
+
+class Side:
+    """One socket of a pair, and what it waits for."""
+
+    __slots__ = ("_poller", "_waits_for", "on_event", "sock")
+
+    def __init__(self, poller: Poller, sock: socket.socket) -> None:
+        self.sock = sock
+        self._poller = poller
+        self._waits_for = 0
+        self.on_event: Callable[[int], None] | None = None
+
+    def wait_for(self, events: int, callback: Callable[[int], None] | None = None) -> None:
+        """Waits for `events` from now on; for nothing with 0. A new callback takes the old one's place."""
+        if callback is not None and callback is not self.on_event:
+            self.wait_for(0)
+            self.on_event = callback
+        if events == self._waits_for:
+            return
+        if not events:
+            self._poller.unregister(self.sock.fileno())
+        elif self._waits_for:
+            self._poller.modify(self.sock.fileno(), events)
+        else:
+            assert self.on_event is not None, "a side that waits has a callback"
+            self._poller.register(self.sock.fileno(), events, self.on_event)
+        self._waits_for = events
+
+
+class Flow:
+    """One direction of a pair."""
+
+    __slots__ = ("has_ended", "is_finished", "pending", "sink", "source")
+
+    def __init__(self, source: Side, sink: Side) -> None:
+        self.source = source
+        self.sink = sink
+        self.pending: memoryview | None = None  # received, not yet taken by the sink
+        self.has_ended = False  # nothing more is read from the source
+        self.is_finished = False  # and the sink has been told
+
+
+class Pair:
+    """One client's connection and the one to the app that belongs to it."""
+
+    def __init__(self, owner: Owner, client: socket.socket, app: socket.socket) -> None:
+        self._owner = owner
+        self.client = Side(owner.poller, client)
+        self.app = Side(owner.poller, app)
+        self._upward = Flow(self.client, self.app)
+        self._downward = Flow(self.app, self.client)
+        self._tap: Tap | None = None
+        self.is_connecting = True
+        self.is_closed = False
+        self.half_closed_since: float | None = None  # or the last sign of life since
+
+    def start(self, tap: Tap | None) -> None:
+        """The app has accepted: bytes may flow."""
+        self.is_connecting = False
+        self._tap = tap
+        self.app.wait_for(READABLE, self._on_app)
+        self.client.wait_for(READABLE, self._on_client)
+
+    def close(self) -> None:
+        """Closes both sockets at the end of the batch."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        for side in (self.client, self.app):
+            side.wait_for(0)
+            self._owner.poller.close_later(side.sock)
+        if self._tap is not None:
+            self._tell_tap(self._tap.closed)
+        self._owner.pair_closed(self)
+
+    def reset(self) -> None:
+        """Closes both sockets so that their peers see a reset, as they would have without the relay between them."""
+        if not self.is_closed:
+            for side in (self.client, self.app):
+                reset_on_close(side.sock)
+            self.close()
+
+    def close_if_delivered(self) -> None:
+        """At the end of the app: closes unless bytes for the client are still on their way."""
+        if self.is_connecting or self._downward.is_finished:
+            self.close()
+
+    # ---- events ---------------------------------------------------------------------------------------------
+
+    def _on_client(self, ready: int) -> None:
+        self._serve(self._downward, self._upward, ready)
+
+    def _on_app(self, ready: int) -> None:
+        self._serve(self._upward, self._downward, ready)
+
+    def _serve(self, to_here: Flow, from_here: Flow, ready: int) -> None:
+        try:
+            if to_here.pending is not None and ready != READABLE:
+                self._send_pending(to_here)
+            if not self.is_closed and not from_here.has_ended and from_here.pending is None and ready != WRITABLE:
+                self._receive(from_here)
+        except Exception as error:  # noqa: BLE001 - the last wall: one bad connection costs only itself
+            self._owner.pair_failed(self, error)
+
+    def _receive(self, flow: Flow) -> None:
+        try:
+            data = flow.source.sock.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:  # ECONNRESET, or ETIMEDOUT of a peer that is gone
+            self.reset()
+            return
+        if not data:
+            self._end(flow)
+            return
+        self._send(flow, data)
+        tap = self._tap
+        if tap is not None:
+            if flow is self._upward:
+                self._tell_tap(tap.client_sent, data)
+            elif tap.wants_app:
+                self._tell_tap(tap.app_sent, data)
+        if self.half_closed_since is not None:
+            self.half_closed_since = trio.current_time()
+
+    def _send(self, flow: Flow, data: bytes) -> None:
+        try:
+            sent = flow.sink.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._sink_is_gone(flow)
+            return
+        if sent < len(data):
+            flow.pending = memoryview(data)[sent:]
+            self._update_waits()
+
+    def _send_pending(self, flow: Flow) -> None:
+        assert flow.pending is not None
+        try:
+            sent = flow.sink.sock.send(flow.pending)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._sink_is_gone(flow)
+            return
+        if sent < len(flow.pending):
+            flow.pending = flow.pending[sent:]
+            return
+        flow.pending = None
+        if flow.has_ended:
+            self._finish(flow)
+        if not self.is_closed:
+            self._update_waits()
+
+    def _sink_is_gone(self, flow: Flow) -> None:
+        """A client that is gone is a reset for the app. Of an app that is gone the client still gets the last words."""
+        flow.pending = None
+        if flow is self._downward:
+            self.reset()
+            return
+        flow.has_ended = flow.is_finished = True
+        if self._downward.is_finished:
+            self.close()
+        else:
+            self._update_waits()
+
+    def _end(self, flow: Flow) -> None:
+        """The source has no more bytes: a FIN, which tells a half-close and a close alike, so it is passed on."""
+        flow.has_ended = True
+        self.half_closed_since = trio.current_time()
+        if flow.pending is None:
+            self._finish(flow)
+        if not self.is_closed:
+            self._update_waits()
+
+    def _finish(self, flow: Flow) -> None:
+        flow.is_finished = True
+        other = self._upward if flow is self._downward else self._downward
+        if other.is_finished or (flow is self._downward and self._owner.is_draining):
+            self.close()
+            return
+        try:
+            flow.sink.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.reset()  # ENOTCONN: the sink has been reset meanwhile
+
+    def _update_waits(self) -> None:
+        for side, out_of, into in (
+            (self.client, self._upward, self._downward),
+            (self.app, self._downward, self._upward),
+        ):
+            reads = READABLE if not out_of.has_ended and out_of.pending is None else 0
+            writes = WRITABLE if into.pending is not None else 0
+            side.wait_for(reads | writes)
+
+    def _tell_tap(self, call: Callable[..., None], *args: bytes) -> None:
+        try:
+            call(*args)
+        except Exception as error:  # noqa: BLE001 - the mirror must not hurt the connection
+            tap, self._tap = self._tap, None
+            log("mirror-detached", level="error", error=repr(error))
+            if tap is not None:
+                tap.abandon()

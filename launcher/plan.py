@@ -1,0 +1,190 @@
+"""What the launcher is going to do, checked as a whole before anything starts.
+
+`make_plan` reads the options file, looks for a gor where one may be needed, and asks which ports are free. It starts
+nothing (but `gor --help`) and listens to nothing: `--dry-run` prints what it returns, `service` carries it out.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import secrets as random_names
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher import addresses, itself, memory
+from launcher.app_command import AppCommand, mentions_socket, move, stay
+from launcher.environment import is_dyno
+from launcher.gor_flags import GorOption, Word, parse_flags
+from launcher.gor_options import GorOptions, hidden, read_gor_options
+from launcher.launcher_options import DEFAULT_GOR_OPTIONS, DEFAULT_PORT, LauncherOptions
+from launcher.options import ConfigurationError, Reading
+from launcher.replayer_choice import Places, ReplayerChoice, choose_replayer
+
+_RECORD_HEADER_BYTES = 128  # gor's own line before the request, and the loop guard's header
+_DEFAULT_REPLAYER_MEMORY = 256 * 1024**2
+_GOR_OUTPUTS = frozenset(
+    f"output-{kind}" for kind in ("http", "stdout", "null", "file", "tcp", "kafka-host", "binary", "http-elasticsearch")
+)
+
+
+class Mode(enum.Enum):
+    """How the app runs."""
+
+    MIRROR = "behind the relay, with copies"
+    RELAY = "behind the relay, without copies"
+    ALONE = "by itself, unmirrored"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that was decided."""
+
+    mode: Mode
+    reason: str  # why not MIRROR; empty if it is
+    options: LauncherOptions
+    in_dyno: bool
+    host: str
+    port: int | None
+    app_port: int
+    app_socket: str | None
+    app: AppCommand
+    environ: Mapping[str, str]  # as given, for replayers
+    gor_options: tuple[GorOption, ...]
+    replayer: ReplayerChoice | None
+    replayer_memory: int
+    max_request: int
+    problems: tuple[str, ...]  # each alone is enough to run unmirrored, or to refuse with --strict
+    warnings: tuple[str, ...]
+    secrets: tuple[tuple[str, str], ...]
+
+    @property
+    def splits_output(self) -> bool:
+        """Whether each request goes to one replayer process only, in turn."""
+        return any(option.name == "split-output" and option.value == "true" for option in self.gor_options)
+
+
+def make_plan(reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> Plan:
+    """Checks everything; what is broken ends in `problems`, never in an exception."""
+    return _Planner(reading, environ).plan()
+
+
+class _Planner:
+    """Collects problems and warnings on the way to a plan."""
+
+    def __init__(self, reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> None:
+        self._options = reading.values
+        self._command = reading.command
+        self._environ = environ
+        self._in_dyno = is_dyno(environ)
+        self._problems = list(reading.problems)
+        self._warnings: list[str] = []
+        self._secrets: tuple[tuple[str, str], ...] = ()
+
+    def plan(self) -> Plan:
+        options = self._options
+        has_port = options.port is not None or not self._in_dyno
+        port = (options.port or DEFAULT_PORT) if has_port else None
+        host = options.host or addresses.any_host()
+        is_wanted = options.enabled and port is not None
+        gor_options = self._gor_options() if is_wanted else ()
+        replayer = self._replayer(gor_options) if is_wanted and not self._problems else None
+        if is_wanted and port is not None and not addresses.is_free(host, port):
+            self._problems.append(f"{host} port {port} can't be listened on: is something else there already?")
+        if is_wanted and self._options.app_port is not None:
+            self._check_app_port(self._options.app_port, port)
+        reason = self._why_not_mirrored(port)
+        mode, app, app_port, app_socket = self._place_app(port, is_mirrored=not reason)
+        return Plan(
+            mode=mode, reason=reason, options=options, in_dyno=self._in_dyno,
+            host=host, port=port, app_port=app_port, app_socket=app_socket, app=app, environ=self._environ,
+            gor_options=gor_options, replayer=replayer,
+            replayer_memory=options.replayer_memory or min(_DEFAULT_REPLAYER_MEMORY, memory.limit_bytes() // 4),
+            max_request=self._max_request(gor_options),
+            problems=tuple(self._problems), warnings=tuple(self._warnings), secrets=self._secrets,
+        )  # fmt: skip
+
+    def _check_app_port(self, app_port: int, port: int | None) -> None:
+        """A stranger on the app's port would be taken for the app."""
+        if app_port == port:
+            self._problems.append(f"--app-port must differ from the clients' port, {port}")
+        elif not addresses.is_free(addresses.any_host(), app_port):
+            self._problems.append(f"--app-port {app_port} is taken: leave it out, then a free one is chosen")
+
+    def _why_not_mirrored(self, port: int | None) -> str:
+        if not self._options.enabled:
+            return "TRAFFIC_DUPLICATOR_ENABLED is false"
+        if port is None:
+            return "this dyno has no PORT, so no HTTP traffic"
+        return "; ".join(self._problems)
+
+    def _place_app(self, port: int | None, *, is_mirrored: bool) -> tuple[Mode, AppCommand, int, str | None]:
+        options = self._options
+        needs_socket = options.app_socket is not None or mentions_socket(self._command)
+        if not is_mirrored and (port is None or not needs_socket):
+            return Mode.ALONE, stay(self._command, self._environ, port=port), port or 0, None
+        assert port is not None
+        app_port = options.app_port or addresses.free_port(port + 1)
+        app_socket = (options.app_socket or _new_socket_path()) if needs_socket else None
+        app = move(self._command, self._environ, client_port=port, app_port=app_port, app_socket=app_socket)
+        return Mode.MIRROR if is_mirrored else Mode.RELAY, app, app_port, app_socket
+
+    # ---- gor's options --------------------------------------------------------------------------------------
+
+    def _gor_options(self) -> tuple[GorOption, ...]:
+        try:
+            from_file = self._read_file()
+            words = [word for url in self._options.to for word in _to_words(url)]
+            from_to, to_warnings = parse_flags(words)
+        except ConfigurationError as error:
+            self._problems.append(str(error))
+            return ()
+        self._warnings += [*from_file.warnings, *to_warnings]
+        self._secrets = (*from_file.secrets, *hidden(from_to, {}))
+        found = (*from_file.options, *from_to)
+        if not any(option.name in _GOR_OUTPUTS and option.value != "false" for option in found):
+            self._problems.append(
+                "there is no destination: use --to URL, TRAFFIC_DUPLICATOR_TO, "
+                f"or --output-http in {DEFAULT_GOR_OPTIONS}"
+            )
+        return found
+
+    def _read_file(self) -> GorOptions:
+        name = self._options.gor_options
+        path = Path(name or DEFAULT_GOR_OPTIONS)
+        if name is None and not os.path.lexists(path):
+            return GorOptions((), (), ())
+        try:
+            text = path.read_bytes().decode()
+        except OSError as error:
+            raise ConfigurationError(f"{path}: can't be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"{path}: is no UTF-8 text (byte {error.start + 1})") from None
+        return read_gor_options(text, file=str(path), environ=self._environ)
+
+    def _replayer(self, gor_options: Sequence[GorOption]) -> ReplayerChoice | None:
+        places = Places(Path.cwd(), itself.folder(), self._environ.get("PATH", os.defpath))
+        try:
+            choice = choose_replayer(self._options.replayer, gor_options, places)
+        except ConfigurationError as error:
+            self._problems.append(str(error))
+            return None
+        self._warnings += choice.warnings
+        return choice
+
+    def _max_request(self, gor_options: Sequence[GorOption]) -> int:
+        """gor cuts longer records, so that they can't be sent whole: a lower --copy-buffer-size lowers the bound."""
+        sizes = [int(option.value) for option in gor_options if option.name == "copy-buffer-size"]
+        return min([self._options.max_request, *(size - _RECORD_HEADER_BYTES for size in sizes)])
+
+
+def _to_words(url: str) -> list[Word]:
+    return [Word("--output-http", "--output-http", "--to"), Word(url, url, "--to")]
+
+
+def _new_socket_path() -> str:
+    """In a private folder that `service` makes: nobody else may be able to connect to the app."""
+    folder = f"traffic-duplicator-{random_names.token_hex(8)}"
+    return os.path.join(tempfile.gettempdir(), folder, "app.sock")

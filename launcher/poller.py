@@ -1,0 +1,125 @@
+"""One epoll set, hosted by one trio task; calls back for ready descriptors, a batch at a time.
+
+An epoll descriptor is itself readable while any of its members is ready, so trio waits for that one descriptor and
+the whole batch is then served in plain calls: one task switch a batch, none a socket. Registration is level-triggered
+and stays until it is changed. A checkpoint comes after each millisecond of work, so that other tasks get their turn.
+
+Descriptors are closed at the end of a batch: a number reused inside the batch would get the old one's events. A
+descriptor that waits for nothing is unregistered, never masked to 0: epoll reports HUP and ERR unasked, for ever.
+Callbacks must not raise: whoever registers one handles its own failures.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import select
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+READABLE = select.EPOLLIN
+WRITABLE = select.EPOLLOUT
+
+_MAX_EVENTS = 256
+_MAX_BATCH_SECONDS = 0.001
+
+
+class Closable(Protocol):
+    def close(self) -> object: ...
+
+
+class Poller:
+    """The set. Every method is a plain call and may be used from any task of the same trio run."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callable[[int], None]] = {}
+        self._closing: list[Closable] = []
+        self._ending: list[Callable[[], None]] = []
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._serial = itertools.count()
+        self._scope: trio.CancelScope | None = None
+        self._in_batch = False
+
+    def register(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
+        """Calls `callback(ready_events)` whenever `fd` is ready for one of `events`, or has failed."""
+        self._callbacks[fd] = callback
+        self._epoll.register(fd, events)
+
+    def modify(self, fd: int, events: int) -> None:
+        """Waits for other events than before on a registered descriptor."""
+        self._epoll.modify(fd, events)
+
+    def unregister(self, fd: int) -> None:
+        """Forgets a registered descriptor; it gets no further call, not even in the running batch."""
+        del self._callbacks[fd]
+        self._epoll.unregister(fd)
+
+    def close_later(self, closable: Closable) -> None:
+        """Closes an unregistered socket or file at the end of the running batch, or at once outside of one."""
+        if self._in_batch:
+            self._closing.append(closable)
+        else:
+            closable.close()
+
+    def at_batch_end(self, call: Callable[[], None]) -> None:
+        """Calls once, when all that is ready now has been served."""
+        if self._in_batch:
+            self._ending.append(call)
+        else:
+            self.call_later(0, call)
+
+    def call_later(self, delay_seconds: float, call: Callable[[], None]) -> None:
+        """Calls once, `delay_seconds` from now or a little later."""
+        deadline = trio.current_time() + delay_seconds
+        heapq.heappush(self._timers, (deadline, next(self._serial), call))
+        if self._scope is not None and deadline < self._scope.deadline:
+            self._scope.deadline = deadline
+
+    async def run(self) -> None:
+        """Serves until cancelled."""
+        try:
+            while True:
+                await self._wait()
+                self._serve()
+        finally:
+            self._epoll.close()
+
+    async def _wait(self) -> None:
+        deadline = self._timers[0][0] if self._timers else float("inf")
+        with trio.CancelScope(deadline=deadline) as self._scope:
+            await trio.lowlevel.wait_readable(self._epoll.fileno())
+        self._scope = None
+
+    def _serve(self) -> None:
+        stop_at = time.perf_counter() + _MAX_BATCH_SECONDS
+        while True:
+            events = self._epoll.poll(0, _MAX_EVENTS)
+            self._in_batch = True
+            callbacks = self._callbacks
+            for fd, ready in events:
+                callback = callbacks.get(fd)
+                if callback is not None:  # None: unregistered earlier in this batch
+                    callback(ready)
+            if self._timers:
+                self._call_due_timers()
+            self._end_batch()
+            if not events or time.perf_counter() > stop_at:
+                return
+
+    def _call_due_timers(self) -> None:
+        now = trio.current_time()
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[2]()
+
+    def _end_batch(self) -> None:
+        ending, self._ending = self._ending, []
+        for call in ending:
+            call()
+        self._in_batch = False
+        closing, self._closing = self._closing, []
+        for closable in closing:
+            closable.close()

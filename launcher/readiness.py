@@ -1,0 +1,45 @@
+"""Does the app accept connections yet, still, again? Asked by connecting, as the platform's own check would be."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import trio
+
+from launcher import addresses
+from launcher.relay import AppAddress
+
+_CONNECT_SECONDS = 1.0  # an app that takes longer has a full backlog: it listens, and that counts as accepting
+
+
+async def accepting_address(port: int, unix_socket: str | None) -> AppAddress | None:
+    """Where the app accepts: its Unix socket, else 127.0.0.1, else ::1; None while it doesn't."""
+    if unix_socket is not None:
+        accepts = Path(unix_socket).exists() and await _accepts(socket.AF_UNIX, unix_socket)
+        return AppAddress(socket.AF_UNIX, unix_socket) if accepts else None
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        if await _accepts(family, (host, port)):
+            return AppAddress(family, (host, port), addresses.private_address(family))
+    return None
+
+
+async def accepts(app: AppAddress) -> bool:
+    """Whether the app still accepts there."""
+    return await _accepts(app.family, app.address)
+
+
+async def _accepts(family: socket.AddressFamily, address: tuple[str, int] | str) -> bool:
+    try:
+        probe = trio.socket.socket(family, socket.SOCK_STREAM)
+    except OSError:
+        return False  # no such family here, or no descriptor: ask again later
+    with probe:
+        with trio.move_on_after(_CONNECT_SECONDS):
+            try:
+                await probe.connect(address)
+            except BlockingIOError:
+                return True  # a Unix socket with a full backlog
+            except OSError:
+                return False
+        return True

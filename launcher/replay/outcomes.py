@@ -1,0 +1,98 @@
+"""Every outcome, declared once with its meaning, and each output's tally.
+
+Every record that an output received ends in exactly one outcome; until then the output holds it. Failures are told
+to people once for each kind, and then summed up, so that a dead destination does not fill a log.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from launcher.replay_protocol import DestinationFailed, Latencies, OutputAccount
+
+OUTCOMES: Mapping[str, str] = {
+    "1xx": "answered 101: the destination wanted to switch protocols",
+    "2xx": "answered with a status of 200 to 299",
+    "3xx": "answered with a status of 300 to 399; redirects are not followed",
+    "4xx": "answered with a status of 400 to 499",
+    "5xx": "answered with a status of 500 or more",
+    "written": "written whole to the output; for --output-null, thrown away as asked",
+    "timeout": "not answered whole within --output-http-timeout, connecting included",
+    "refused": "no connection: refused, unreachable, or none was tried because one was refused a moment before",
+    "reset": "the connection ended before the whole answer had come",
+    "dns": "the destination's name was not found",
+    "tls": "no TLS connection: the certificate is not valid, or the destination does not speak TLS",
+    "protocol": "the answer was not HTTP/1.x, or could be read in two ways",
+    "write_failed": "the output could not be written: nobody reads it any more, or its disk is full",
+    "queue_full": "the output held as much as it may",
+    "unsent": "still waiting, or unanswered, when the replayer had to end",
+}
+
+# Those that are also said in words. `unsent` is not: the final account says it.
+FAILURES = frozenset({"timeout", "refused", "reset", "dns", "tls", "protocol", "write_failed", "queue_full"})
+
+STATUS_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
+
+
+def status_class(status: int) -> str:
+    """The outcome for a status, 100 to 999."""
+    return STATUS_CLASSES[min(status // 100, 5)]
+
+
+class Tally:
+    """One output's account: what it received, what became of it, what went wrong."""
+
+    def __init__(self, destination: str) -> None:
+        self.destination = destination  # as it may be shown
+        self.received = 0
+        self.retries = 0
+        self.outcomes = dict.fromkeys(OUTCOMES, 0)
+        self._latency_count = 0
+        self._latency_max_seconds = 0.0
+        self._errors: dict[str, str] = {}  # the newest of each kind that has been said
+        self._unsummed: Counter[str] = Counter()
+        self._news: list[DestinationFailed] = []
+
+    def count(self, outcome: str, error: str = "") -> None:
+        """One record's end. `error` says of a failure what it was, for people, without secrets."""
+        self.outcomes[outcome] += 1
+        if outcome not in FAILURES:
+            return
+        if outcome in self._errors:
+            self._unsummed[outcome] += 1
+        else:
+            self._news.append(DestinationFailed(destination=self.destination, kind=outcome, error=error, count=1))
+        self._errors[outcome] = error or self._errors.get(outcome, "")
+
+    def measure(self, seconds: float) -> None:
+        """How long an answered record took."""
+        self._latency_count += 1
+        self._latency_max_seconds = max(self._latency_max_seconds, seconds)
+
+    def held(self) -> int:
+        """Records received that have no outcome yet."""
+        return self.received - sum(self.outcomes.values())
+
+    def sum_up(self) -> None:
+        """Makes news of the failures that were only counted since the last call."""
+        for kind, count in self._unsummed.items():
+            error = self._errors[kind]
+            self._news.append(DestinationFailed(destination=self.destination, kind=kind, error=error, count=count))
+        self._unsummed.clear()
+
+    def take_news(self) -> list[DestinationFailed]:
+        """What people have not been told yet."""
+        news, self._news = self._news, []
+        return news
+
+    def account(self, held_bytes: int) -> OutputAccount:
+        """The totals as they are now."""
+        return OutputAccount(
+            destination=self.destination,
+            received=self.received,
+            outcomes={outcome: count for outcome, count in self.outcomes.items() if count},
+            held_bytes=held_bytes,
+            retries=self.retries,
+            latencies=Latencies(self._latency_count, round(self._latency_max_seconds, 6)),
+        )

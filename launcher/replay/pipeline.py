@@ -1,0 +1,129 @@
+"""input -> what changes records for all outputs -> outputs, the account of it all, and the drain at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import trio
+
+from launcher.replay.account import AccountPipe
+from launcher.replay.connector import Connector, tls_context
+from launcher.replay.frames import FrameError
+from launcher.replay.inputs.pipe import PipeInput
+from launcher.replay.outputs import Output
+from launcher.replay.outputs.http import HttpOutput
+from launcher.replay.outputs.null import NullOutput
+from launcher.replay.outputs.stdout import StdoutOutput
+from launcher.replay.record_queue import RecordQueue
+from launcher.replay.requests import edit_head
+from launcher.replay.resolver import Resolver
+from launcher.replay.settings import Settings, understand
+from launcher.replay_protocol import Account, Closing, OutputAccount, Ready
+
+_TICK_SECONDS = 1.0
+_LAST_WORDS_SECONDS = 1.0  # for a reader of the account that is slow; one that is stuck is left
+
+
+async def run_under_launcher(account_fd: int) -> int:
+    """The replayer between the launcher's two pipes; the exit status. Raises ConfigurationError."""
+    trio.socket.set_custom_hostname_resolver(Resolver())
+    account = AccountPipe(account_fd)
+    source = PipeInput()
+    try:
+        told = await source.settings()
+        if told is not None:
+            await Pipeline(understand(told), account).run(source)
+    except FrameError as error:
+        print(f"Error: the launcher's pipe makes no sense: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def build_outputs(settings: Settings) -> list[Output]:
+    """The outputs in gor's order: standard output, null, http."""
+    outputs: list[Output] = []
+    if settings.has_stdout:
+        outputs.append(StdoutOutput(RecordQueue(settings.queue_bytes)))
+    if settings.has_null:
+        outputs.append(NullOutput())
+    tls = tls_context() if any(each.is_https for each in settings.http_outputs) else None
+    for each in settings.http_outputs:
+        queue = RecordQueue(settings.queue_bytes, each.max_waiting)
+        connector = Connector(each.host, each.port, tls if each.is_https else None)
+        outputs.append(HttpOutput(each, queue, connector))
+    return outputs
+
+
+class Pipeline:
+    """One run of the replayer, from its settings to its final account."""
+
+    def __init__(self, settings: Settings, account: AccountPipe) -> None:
+        self._settings = settings
+        self._account = account
+        self._outputs: Sequence[Output] = build_outputs(settings)
+        self._told: tuple[OutputAccount, ...] = ()
+
+    async def run(self, source: PipeInput) -> None:
+        """Replays until the input ends, then drains. Raises FrameError, but not before the drain."""
+        self._account.tell(Ready(os.getpid(), tuple(output.tally.destination for output in self._outputs)))
+        error: FrameError | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._tick)
+            async with trio.open_nursery() as running:
+                for output in self._outputs:
+                    await running.start(output.run)
+                try:
+                    closing = await source.read(self._receive)
+                except FrameError as raised:
+                    closing, error = Closing(), raised
+                for output in self._outputs:
+                    output.close()
+                running.cancel_scope.deadline = trio.current_time() + closing.drain_seconds
+            nursery.cancel_scope.cancel()
+        await self._tell_end()
+        if error is not None:
+            raise error
+
+    def _receive(self, record: bytes) -> None:
+        if self._settings.head_edits:
+            record = edit_head(record, self._settings.head_edits)
+        for output in self._outputs:
+            output.offer(record)
+
+    async def _tick(self) -> None:
+        last_sum = trio.current_time()
+        while True:
+            await trio.sleep(_TICK_SECONDS)
+            for output in self._outputs:
+                output.tick()
+            if 0 < self._settings.stats_interval <= trio.current_time() - last_sum:
+                last_sum = trio.current_time()
+                self._sum_up()
+            self._tell_changes()
+
+    def _sum_up(self) -> None:
+        for output in self._outputs:
+            output.tally.sum_up()
+
+    def _tell_changes(self) -> None:
+        for output in self._outputs:
+            for failed in output.tally.take_news():
+                self._account.tell(failed)
+        accounts = self._accounts()
+        if accounts != self._told:
+            self._told = accounts
+            self._account.tell(Account(accounts))
+        self._account.flush()
+
+    async def _tell_end(self) -> None:
+        for output in self._outputs:
+            assert output.tally.held() == 0, f"records of {output.tally.destination} ended in no outcome"
+        self._sum_up()
+        self._tell_changes()
+        self._account.tell(Account(self._accounts(), final=True))
+        await self._account.finish(_LAST_WORDS_SECONDS)
+
+    def _accounts(self) -> tuple[OutputAccount, ...]:
+        return tuple(output.tally.account(output.held_bytes) for output in self._outputs)

@@ -1,0 +1,124 @@
+"""gor's options, by gor's names, as the values that the replayer works with. Refuses by name what it does not have.
+
+The options come checked by `gor_flags.parse_flags`, which names where each of them stands.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from launcher.destinations import Destination, parse_destination
+from launcher.gor_flags import FLAGS
+from launcher.gor_values import boolean, duration, integer
+from launcher.options import ConfigurationError
+from launcher.replay.requests import HeaderEdit, header_setter
+from launcher.replay_protocol import ReplaySettings
+
+# As many as the launcher gives to gor: at a destination that takes 200 ms, 250 copies a second. gor's own defaults are
+# 10 (1.2.0: too few) and no bound (1.3: a socket for every copy that hangs).
+DEFAULT_CONNECTIONS = 50
+DEFAULT_TIMEOUT_SECONDS = 5.0  # gor's
+ZERO_TIMEOUT_SECONDS = 1.0  # what gor makes of 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpOutputSettings:
+    """One `--output-http`."""
+
+    shown: str  # the destination without credentials; no two outputs have the same
+    host: str
+    port: int
+    is_https: bool
+    head_edits: list[HeaderEdit]  # what makes a recorded head this destination's
+    timeout_seconds: float  # of a whole exchange, connecting included
+    max_connections: int
+    max_waiting: int | None  # records; the queue is bounded in bytes in any case
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that the options say."""
+
+    head_edits: list[HeaderEdit]  # for every output alike
+    http_outputs: list[HttpOutputSettings]
+    has_stdout: bool
+    has_null: bool
+    queue_bytes: int  # of each output
+    stats_interval: float
+
+
+def understand(told: ReplaySettings) -> Settings:
+    """The settings that the launcher's frame stands for. Raises ConfigurationError."""
+    for name, _, shown in told.options:
+        if name not in FLAGS or not FLAGS[name].builtin:
+            raise ConfigurationError(f"the built-in replayer does not have --{name} ({shown}) yet: use --replayer gor")
+    values = _Values(told.options)
+    set_headers = [_header(text) for text in values.all("http-set-header")]
+    keeps_host = boolean(values.last("http-original-host", "false")) or any(
+        name.lower() == b"host" for name, _ in set_headers
+    )
+    return Settings(
+        head_edits=[header_setter(name, value) for name, value in set_headers],
+        http_outputs=list(_http_outputs(values, keeps_host)),
+        has_stdout=boolean(values.last("output-stdout", "false")),
+        has_null=boolean(values.last("output-null", "false")),
+        queue_bytes=told.queue_bytes,
+        stats_interval=told.stats_interval,
+    )
+
+
+class _Values:
+    """The options' values by name."""
+
+    def __init__(self, options: Sequence[tuple[str, str, str]]) -> None:
+        self._options = options
+
+    def all(self, name: str) -> list[str]:
+        return [value for given, value, _ in self._options if given == name]
+
+    def last(self, name: str, default: str) -> str:
+        return (self.all(name) or [default])[-1]
+
+
+def _http_outputs(values: _Values, keeps_host: bool) -> Iterator[HttpOutputSettings]:
+    # As gor does: 0 means the default, and the least number of workers raises the most.
+    workers = integer(values.last("output-http-workers", "0")) or DEFAULT_CONNECTIONS
+    max_connections = max(workers, integer(values.last("output-http-workers-min", "0")))
+    timeout = duration(values.last("output-http-timeout", f"{DEFAULT_TIMEOUT_SECONDS}s")) or ZERO_TIMEOUT_SECONDS
+    seen: Counter[str] = Counter()
+    for text in values.all("output-http"):
+        destination, _ = parse_destination(text)
+        seen[destination.shown] += 1
+        if destination.limit is not None:
+            limited = f"{destination.shown}|{destination.limit}"
+            raise ConfigurationError(f"the built-in replayer has no limits yet ({limited}): use --replayer gor")
+        yield HttpOutputSettings(
+            shown=destination.shown + (f"#{seen[destination.shown]}" if seen[destination.shown] > 1 else ""),
+            host=destination.host,
+            port=destination.port,
+            is_https=destination.scheme == "https",
+            head_edits=list(_head_edits(destination, keeps_host)),
+            timeout_seconds=timeout,
+            max_connections=max_connections,
+            max_waiting=integer(values.last("output-http-queue-len", "0")) or None,
+        )
+
+
+def _head_edits(destination: Destination, keeps_host: bool) -> Iterator[HeaderEdit]:
+    # Authorization first, so that a Host that has to be inserted stands before it: RFC 9110 §7.2.
+    if destination.userinfo is not None:
+        user, _, password = destination.userinfo.partition(":")
+        credentials = base64.b64encode(unquote_to_bytes(user) + b":" + unquote_to_bytes(password))
+        yield header_setter(b"Authorization", b"Basic " + credentials)
+    if not keeps_host:
+        yield header_setter(b"Host", destination.host_header.encode("ascii"))
+
+
+def _header(text: str) -> tuple[bytes, bytes]:
+    name, _, value = text.partition(":")
+    return os.fsencode(name.strip()), os.fsencode(value.strip())

@@ -1,0 +1,164 @@
+"""What the launcher and its built-in replayer say to each other beside the records: all of it, for both sides.
+
+Down, on the replayer's standard input, in frames (records.py): `ReplaySettings` as JSON, then records, then an empty
+frame and `Closing` as JSON. A pipe that ends without these two means that the launcher is gone.
+Up, on the account pipe, JSON lines: `Ready` once, then `Account` whenever a figure changed, at most one a second, and
+`DestinationFailed` for people; the last `Account` is `final`. Accounts are totals since the start: the newest replaces
+all before it, so a reader may miss some. Unknown keys are ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+PROTOCOL_VERSION = 1
+MAX_DRAIN_SECONDS = 25.0  # below the 30 s that Heroku gives a dyno between SIGTERM and SIGKILL
+MAX_FRAME_BYTES = 64 * 1024 * 1024  # far above any --max-request: a longer frame means that the pipe is out of step
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaySettings:
+    """The first frame: what the replayer is to do.
+
+    `options` are gor's, without dashes, in their order: (name, value, the value as it may be shown).
+    `queue_bytes` bounds what each output holds, 256 bytes a record included.
+    `stats_interval` in seconds is how often failures are summed up; 0 turns that off.
+    """
+
+    options: tuple[tuple[str, str, str], ...]
+    queue_bytes: int
+    stats_interval: float
+
+    def encode(self) -> bytes:
+        """The frame's payload."""
+        return _encode({"version": PROTOCOL_VERSION, **asdict(self)})
+
+    @classmethod
+    def decode(cls, payload: bytes) -> ReplaySettings:
+        """Reads what `encode` wrote. Raises ValueError, which tells nothing of the values: they may be secret."""
+        facts = _decode(payload)
+        if facts.get("version") != PROTOCOL_VERSION:
+            raise ValueError(f"settings of version {PROTOCOL_VERSION} must come first")
+        try:
+            return cls(
+                options=tuple((str(name), str(value), str(shown)) for name, value, shown in facts["options"]),
+                queue_bytes=int(facts["queue_bytes"]),
+                stats_interval=float(facts["stats_interval"]),
+            )
+        except (KeyError, TypeError, ValueError):
+            raise ValueError("settings must have options, queue_bytes and stats_interval") from None
+
+
+@dataclass(frozen=True)
+class Closing:
+    """The frame after the empty one: how long the replayer may go on with what it holds; 0 to MAX_DRAIN_SECONDS."""
+
+    drain_seconds: float = MAX_DRAIN_SECONDS
+
+    def encode(self) -> bytes:
+        """The frame's payload."""
+        return _encode(asdict(self))
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Closing:
+        """Reads what `encode` wrote; a drain that is longer than MAX_DRAIN_SECONDS is cut. Raises ValueError."""
+        seconds = _decode(payload).get("drain_seconds")
+        if not isinstance(seconds, (int, float)) or not seconds >= 0:
+            raise ValueError("the closing frame must have drain_seconds, 0 or more")
+        return cls(min(float(seconds), MAX_DRAIN_SECONDS))
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """How long answered copies took, connecting included. `count` is how many there were."""
+
+    count: int = 0
+    max_seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputAccount:
+    """One output's totals. `received` - the sum of `outcomes` = the copies that it still holds: 0 when all is quiet."""
+
+    destination: str  # as it may be shown
+    received: int
+    outcomes: Mapping[str, int]  # only those that occurred; their names and meanings: launcher/replay/outcomes.py
+    held_bytes: int
+    retries: int  # GET and HEAD sent a second time because an idle connection had been closed
+    latencies: Latencies = field(default_factory=Latencies)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The replayer has understood its settings and takes records."""
+
+    pid: int
+    outputs: tuple[str, ...]  # as they may be shown, in the order of every Account
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of all copies so far."""
+
+    outputs: tuple[OutputAccount, ...]
+    final: bool = False  # the replayer ends: nothing follows
+
+
+@dataclass(frozen=True, kw_only=True)
+class DestinationFailed:
+    """Copies failed at a destination: the first of its kind there, or the sum of a stats interval's."""
+
+    destination: str  # as it may be shown
+    kind: str  # the outcome
+    error: str  # for people, the newest; without credentials and without bytes from the destination
+    count: int  # since the last such line
+
+
+Told = Ready | Account | DestinationFailed
+_AT = {Ready: "ready", Account: "account", DestinationFailed: "destination-failed"}
+
+
+def encode_line(told: Told) -> bytes:
+    """One line of the account pipe, with its newline."""
+    return _encode({"at": _AT[type(told)], **asdict(told)}) + b"\n"
+
+
+def decode_line(line: bytes) -> Told:
+    """Reads what `encode_line` wrote. Raises ValueError."""
+    facts = _decode(line)
+    try:
+        if facts["at"] == _AT[Ready]:
+            return Ready(pid=facts["pid"], outputs=tuple(facts["outputs"]))
+        if facts["at"] == _AT[Account]:
+            return Account(tuple(_output_account(output) for output in facts["outputs"]), facts["final"])
+        if facts["at"] == _AT[DestinationFailed]:
+            return DestinationFailed(**{name: facts[name] for name in ("destination", "kind", "error", "count")})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"an account line lacks {error}") from None
+    raise ValueError("an account line says ready, account or destination-failed")
+
+
+def _output_account(facts: Mapping[str, Any]) -> OutputAccount:
+    names = ("destination", "received", "outcomes", "held_bytes", "retries")
+    latencies = facts["latencies"]
+    return OutputAccount(
+        **{name: facts[name] for name in names}, latencies=Latencies(latencies["count"], latencies["max_seconds"])
+    )
+
+
+def _encode(facts: Mapping[str, Any]) -> bytes:
+    # Escaped to ASCII, a lone surrogate (an argument that is no UTF-8) survives the way to the other side.
+    return json.dumps(facts, separators=(",", ":")).encode("ascii")
+
+
+def _decode(payload: bytes) -> dict[str, Any]:
+    try:
+        facts = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise ValueError("a JSON object must come here") from None
+    if not isinstance(facts, dict):
+        raise ValueError("a JSON object must come here")
+    return facts

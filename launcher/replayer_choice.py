@@ -1,0 +1,93 @@
+"""Which replayer sends the copies on: a gor, or the built-in one; and why.
+
+`auto`: a gor that the app brings along is the user's choice; an option that the built-in replayer does not have takes
+the gor beside the launcher, else the one on PATH; everything else goes to the built-in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.gor import Gor, Unusable, app_candidates, faults, identify, other_candidates
+from launcher.gor_flags import FLAGS, GorOption
+from launcher.options import ConfigurationError
+
+
+@dataclass(frozen=True)
+class ReplayerChoice:
+    """The replayer, and what to say about it."""
+
+    gor: Gor | None  # None: the built-in one
+    reason: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        return f"gor {self.gor.version_text} at {self.gor.path}" if self.gor else "the built-in replayer"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a gor may be."""
+
+    app_folder: Path
+    launcher_folder: Path
+    search_path: str
+
+
+def choose_replayer(wanted: str, options: Sequence[GorOption], places: Places) -> ReplayerChoice:
+    """Carries out `--replayer`. Raises ConfigurationError when what was insisted on can't be had."""
+    if wanted == "builtin":
+        for option in _only_gors(options):
+            raise ConfigurationError(
+                f"{option.where}: the built-in replayer has no --{option.name}: leave it out, or use --replayer gor"
+            )
+        return ReplayerChoice(None, "--replayer builtin")
+    if wanted == "gor":
+        return _insist([*app_candidates(places.app_folder), *_others(places)], options, "--replayer gor")
+    if wanted != "auto":
+        return _insist([Path(wanted)], options, f"--replayer {wanted}")
+    return _choose_automatically(options, places)
+
+
+def _insist(candidates: Sequence[Path], options: Sequence[GorOption], reason: str) -> ReplayerChoice:
+    usable, unusable = _first_usable(candidates)
+    if usable is None:
+        found = "; ".join(unusable) or "no gor is in the app's bin or vendor, beside the launcher or on PATH"
+        raise ConfigurationError(f"{reason}: {found}")
+    return ReplayerChoice(usable, reason, (*unusable, *faults(usable, options)))
+
+
+def _choose_automatically(options: Sequence[GorOption], places: Places) -> ReplayerChoice:
+    usable, unusable = _first_usable(app_candidates(places.app_folder))
+    if usable is not None:
+        return ReplayerChoice(usable, "the app brings it along", (*unusable, *faults(usable, options)))
+    for option in _only_gors(options):
+        usable, more_unusable = _first_usable(_others(places))
+        unusable += more_unusable
+        if usable is None:
+            found = "; ".join(unusable) or "none is in the app's bin or vendor, beside the launcher or on PATH"
+            raise ConfigurationError(f"{option.where}: --{option.name} needs a gor: {found}")
+        reason = f"--{option.name} is only gor's"
+        return ReplayerChoice(usable, reason, (*unusable, *faults(usable, options)))
+    return ReplayerChoice(None, "nothing here needs a gor", tuple(unusable))
+
+
+def _others(places: Places) -> list[Path]:
+    return other_candidates(places.launcher_folder, places.search_path)
+
+
+def _only_gors(options: Sequence[GorOption]) -> list[GorOption]:
+    return [option for option in options if not FLAGS[option.name].builtin or "|" in option.value]
+
+
+def _first_usable(candidates: Sequence[Path]) -> tuple[Gor | None, list[str]]:
+    unusable: list[str] = []
+    for path in candidates:
+        gor = identify(path)
+        if not isinstance(gor, Unusable):
+            return gor, unusable
+        unusable.append(f"{path} is no gor that can be used: {gor.reason}")
+    return None, unusable

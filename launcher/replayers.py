@@ -1,0 +1,182 @@
+"""One replayer process and its feed: started, watched, restarted with back-off when it dies, ended at the end.
+
+Nothing here is ever in the app's way: a replayer that can't be started leaves its queue to fill, and what the queue
+doesn't hold is counted. What kind of replayer it is (gor, or the built-in one) is the business of its `Launch`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import trio
+
+from launcher import memory
+from launcher.child import CannotStart, Child
+from launcher.feed import Feed
+from launcher.log import log
+from launcher.options import rough_size
+
+_FIRST_BACKOFF_SECONDS = 0.1
+_LONGEST_BACKOFF_SECONDS = 30.0
+_HEALTHY_SECONDS = 60.0  # a process that lived as long starts the back-off anew
+_MEMORY_CHECK_SECONDS = 1.0
+_POLL_SECONDS = 0.01
+_LAST_WORDS_SECONDS = 1.0  # for what a process that has ended wrote before
+_NICE = 10
+_OOM_SCORE_ADJ = 1000  # proc(5): the first to go when memory runs out
+
+
+@dataclass(frozen=True)
+class Running:
+    """A replayer process that has been started."""
+
+    child: Child
+    feed_fd: int  # non-blocking write end of its pipe
+
+
+class Launch(Protocol):
+    """How to start one kind of replayer, and how to end it well."""
+
+    async def start(self, readers: trio.Nursery) -> Running:
+        """Starts a new process. Raises CannotStart. Tasks that read its output go into the nursery."""
+
+    async def finish(self, running: Running, feed: Feed, seconds: float) -> None:
+        """All that was fed has been read: lets the process end its work, for at most `seconds`, and ends its pipe."""
+
+    def ended(self) -> None:
+        """The process is gone: what it said of its work is final."""
+
+
+class Replayer:
+    """One replayer process after the other, behind one queue."""
+
+    def __init__(
+        self,
+        name: str,
+        launch: Launch,
+        feed: Feed,
+        *,
+        memory_bytes: int,
+        may_restart: Callable[[], bool],
+    ) -> None:
+        self.name = name
+        self.launch = launch
+        self.feed = feed
+        self.restarts = 0
+        self._memory_bytes = memory_bytes
+        self._may_restart = may_restart
+        self._running: Running | None = None
+        self._finishing = trio.Event()
+        self._has_ended = trio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        return self._running.child.pid if self._running is not None else None
+
+    async def run(self) -> None:
+        """Keeps a process running until none may be started any more."""
+        backoff = _FIRST_BACKOFF_SECONDS
+        while True:
+            started_at = trio.current_time()
+            status = await self._run_once()
+            if self._finishing.is_set():
+                break
+            if status == 0 or not self._may_restart():  # 0: gor's --exit-after
+                log("replayer-ended", level="warning", replayer=self.name, status=status, mirroring="off")
+                break
+            if trio.current_time() - started_at > _HEALTHY_SECONDS:
+                backoff = _FIRST_BACKOFF_SECONDS
+            self.restarts += 1
+            log(
+                "replayer-restart", level="warning", replayer=self.name, status=status,
+                attempt=self.restarts, in_seconds=backoff,
+            )  # fmt: skip
+            with trio.move_on_after(backoff):
+                await self._finishing.wait()
+                break
+            backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
+        self.feed.queue.shut()
+        self._has_ended.set()
+
+    async def finish(self, seconds: float) -> None:
+        """The end: hands over what waits, lets the process end its work, ends it. At most `seconds` for all of it."""
+        self._finishing.set()
+        deadline = trio.current_time() + seconds
+        running = self._running
+        if running is not None:
+            with trio.CancelScope(deadline=deadline):
+                while running.child.is_running and not self._has_all():
+                    await trio.sleep(_POLL_SECONDS)
+                if running.child.is_running:
+                    await self.launch.finish(running, self.feed, deadline - trio.current_time())
+                await self._has_ended.wait()
+        self.feed.queue.shut()
+        self.feed.close()
+        if running is not None:
+            running.child.send_signal_to_group(signal.SIGKILL)
+            await self._has_ended.wait()
+
+    def _has_all(self) -> bool:
+        return self.feed.is_drained and self.feed.unread_bytes() == 0
+
+    async def _run_once(self) -> int:
+        """Starts one process and waits for its end. The exit status."""
+        async with trio.open_nursery() as readers:
+            try:
+                running = await self.launch.start(readers)
+            except CannotStart as error:
+                log("replayer-start-failed", level="error", replayer=self.name, error=str(error))
+                readers.cancel_scope.cancel()
+                return error.status
+            status = await self._watch(running)
+            readers.cancel_scope.deadline = trio.current_time() + _LAST_WORDS_SECONDS
+        self.launch.ended()
+        return status
+
+    async def _watch(self, running: Running) -> int:
+        child = running.child
+        self._running = running
+        try:
+            _stand_back(child.pid)
+            self.feed.open(running.feed_fd)
+            async with trio.open_nursery() as watchers:
+                watchers.start_soon(self._watch_memory, child)
+                watchers.start_soon(self._kill_without_reader, child)
+                status = await child.wait()
+                watchers.cancel_scope.cancel()
+            return status
+        finally:
+            self.feed.close()
+            child.send_signal_to_group(signal.SIGKILL)
+            self._running = None
+
+    async def _kill_without_reader(self, child: Child) -> None:
+        """A pipe without a reader is the end of a replayer, whatever its process still does."""
+        await self.feed.broken.wait()
+        child.send_signal_to_group(signal.SIGKILL)
+
+    async def _watch_memory(self, child: Child) -> None:
+        while True:
+            await trio.sleep(_MEMORY_CHECK_SECONDS)
+            resident = memory.resident_bytes(child.pid)
+            if resident > self._memory_bytes:
+                log(
+                    "replayer-memory", level="warning", replayer=self.name,
+                    resident=rough_size(resident), bound=rough_size(self._memory_bytes),
+                )  # fmt: skip
+                child.send_signal_to_group(signal.SIGKILL)
+                return
+
+
+def _stand_back(pid: int) -> None:
+    """Lets the app go first: processor by the niceness of the whole group, so of every thread; memory by the score."""
+    try:
+        os.setpriority(os.PRIO_PGRP, pid, _NICE)
+        Path(f"/proc/{pid}/oom_score_adj").write_text(str(_OOM_SCORE_ADJ))
+    except OSError as error:
+        log("replayer-priority", level="warning", error=str(error))

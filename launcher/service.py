@@ -1,0 +1,172 @@
+"""Builds everything from a plan and runs it in one nursery: the table of contents."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import trio
+
+from launcher.builtin_launch import BuiltinLaunch, ReplayAccount, queue_bytes
+from launcher.counters import FeedCounters
+from launcher.feed import Feed, frames, hex_lines
+from launcher.gor_folder import install_helper, make_private_folder
+from launcher.gor_launch import GorLaunch
+from launcher.gor_processes import plan_processes
+from launcher.log import log
+from launcher.mirror import Mirror, MirrorSettings
+from launcher.mirror_queue import Budget, MirrorQueue
+from launcher.pair import Tap
+from launcher.plan import Mode, Plan
+from launcher.poller import Poller
+from launcher.relay import AppAddress, Relay
+from launcher.replay_protocol import DestinationFailed
+from launcher.replayers import Launch, Replayer
+from launcher.stats import Stats
+from launcher.supervisor import Site, Supervisor
+
+_GOR_BATCH_SECONDS = 0.005
+
+
+def run(plan: Plan) -> int:
+    """Runs the app behind the relay until it exits. Its exit status. Raises CannotStart."""
+    with _app_socket_folder(plan.app_socket), _gor_folder(plan) as gor_folder:
+        if plan.mode is Mode.MIRROR:
+            return trio.run(_serve, plan, _launches(plan, gor_folder))
+        return trio.run(_serve, plan, [])
+
+
+async def _serve(plan: Plan, launches: Sequence[tuple[str, Launch]]) -> int:
+    """Without launches the app is relayed and nothing is copied."""
+    poller = Poller()
+    new_tap: Callable[[], Tap] | None = None
+
+    def new_relay(app: AppAddress, app_refused: Callable[[], None]) -> Relay:
+        return Relay(poller, app, new_tap=new_tap, app_refused=app_refused)
+
+    assert plan.port is not None, "without a port the app runs by itself"
+    site = Site(
+        host=plan.host, port=plan.port, app_port=plan.app_port, app_socket=plan.app_socket,
+        in_dyno=plan.in_dyno, drain_seconds=plan.options.drain_timeout,
+    )  # fmt: skip
+    supervisor = Supervisor(plan.app, site, new_relay)
+    mirroring = None
+    if launches:
+        mirroring = Mirroring(plan, launches, poller, supervisor.may_restart_replayers)
+        new_tap = mirroring.mirror.new_tap
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        status = await supervisor.run(mirroring)
+        nursery.cancel_scope.cancel()
+    return status
+
+
+class Mirroring:
+    """The mirror as a whole: the tap's side, and each replayer with its queue and feed."""
+
+    def __init__(
+        self, plan: Plan, launches: Sequence[tuple[str, Launch]], poller: Poller, may_restart: Callable[[], bool]
+    ) -> None:
+        self._plan = plan
+        self._poller = poller
+        budget = Budget(plan.options.buffer)
+        self._replayers = [
+            Replayer(
+                name, launch,
+                self._new_feed(MirrorQueue(budget, plan.options.buffer // len(launches), FeedCounters())),
+                memory_bytes=plan.replayer_memory // len(launches), may_restart=may_restart,
+            )
+            for name, launch in launches
+        ]  # fmt: skip
+        settings = MirrorSettings(
+            sample_percent=plan.options.sample,
+            drop_headers=plan.options.drop_header,
+            max_request_bytes=plan.max_request,
+            split_output=plan.splits_output,
+        )
+        self.mirror = Mirror([replayer.feed.queue for replayer in self._replayers], budget, settings)
+        self._stats = Stats(self.mirror, self._replayers)
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Starts the replayers; until they read, records wait in their queues."""
+        for replayer in self._replayers:
+            nursery.start_soon(replayer.run)
+        nursery.start_soon(self._stats.run, self._plan.options.stats_interval)
+
+    async def finish(self, seconds: float) -> None:
+        """Lets the replayers end their work, for at most `seconds`, and tells what became of everything."""
+        async with trio.open_nursery() as nursery:
+            for replayer in self._replayers:
+                nursery.start_soon(replayer.finish, seconds)
+        self._stats.tell_end()
+
+    def _new_feed(self, queue: MirrorQueue) -> Feed:
+        assert self._plan.replayer is not None
+        if self._plan.replayer.gor is not None:
+            return Feed(self._poller, queue, hex_lines, batch_seconds=_GOR_BATCH_SECONDS)
+        return Feed(self._poller, queue, frames)
+
+
+def _launches(plan: Plan, gor_folder: Path | None) -> list[tuple[str, Launch]]:
+    """Each replayer process's name and how to start it."""
+    assert plan.replayer is not None, "a plan that mirrors has a replayer"
+    if plan.replayer.gor is None:
+        outputs = sum(option.name.startswith("output-") for option in plan.gor_options)
+        launch = BuiltinLaunch(
+            options=plan.gor_options,
+            environ=plan.environ,
+            queue_bytes=queue_bytes(plan.replayer_memory, outputs),
+            stats_interval=plan.options.stats_interval,
+            account=ReplayAccount(_tell_failure),
+        )
+        return [("builtin", launch)]
+    if gor_folder is None:
+        return []
+    helper = install_helper(gor_folder)
+    processes = plan_processes(plan.gor_options, plan.replayer.gor)
+    memory_bytes = plan.replayer_memory // len(processes)
+    return [
+        (process.shown, GorLaunch(plan.replayer.gor, process, gor_folder, helper, plan.environ, memory_bytes))
+        for process in processes
+    ]
+
+
+def _tell_failure(failed: DestinationFailed) -> None:
+    log(
+        "destination-failed", level="warning", destination=failed.destination,
+        outcome=failed.kind, copies=failed.count, error=failed.error,
+    )  # fmt: skip
+
+
+@contextmanager
+def _gor_folder(plan: Plan) -> Iterator[Path | None]:
+    """The folder of gor's pipes, if it is a gor; None if there is no place for it, and then nothing is copied."""
+    if plan.replayer is None or plan.replayer.gor is None:
+        yield None
+        return
+    try:
+        folder = make_private_folder()
+    except OSError as error:
+        log("unmirrored", level="error", reason=str(error), app=Mode.RELAY.value)
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _app_socket_folder(path: str | None) -> Iterator[None]:
+    """A private folder for the app's socket, if its own isn't there, and nothing left of it afterwards."""
+    folder = Path(path).parent if path is not None else None
+    if folder is None or folder.exists():
+        yield
+        return
+    folder.mkdir(mode=0o700)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,46 @@
+"""The sockets of the data plane: how a listener is opened, and which options connections get."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+_BACKLOG = 1024
+_IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; Python names it from 3.12 on
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    """A non-blocking listener. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+        listener.setblocking(False)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def bind_source(sock: socket.socket, source: str) -> None:
+    """Connects from `source`; the port is chosen at connect, so that every destination has all ports to itself."""
+    sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((source, 0))
+
+
+def set_tcp_options(sock: socket.socket) -> None:
+    """No waiting for more bytes, and a dead peer is noticed; nothing for a Unix socket."""
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    """Makes the socket's close a reset."""
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -1,0 +1,85 @@
+"""The counters, as log lines: every interval, and once more at the end with the balance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import trio
+
+from launcher.builtin_launch import BuiltinLaunch
+from launcher.counters import as_dict
+from launcher.log import log
+from launcher.mirror import Mirror
+from launcher.replay_protocol import OutputAccount
+from launcher.replayers import Replayer
+
+
+class Stats:
+    """What the lines are made of."""
+
+    def __init__(self, mirror: Mirror, replayers: Sequence[Replayer]) -> None:
+        self._mirror = mirror
+        self._replayers = replayers
+
+    async def run(self, interval_seconds: float) -> None:
+        """A set of lines each interval; none with 0."""
+        while interval_seconds > 0:
+            await trio.sleep(interval_seconds)
+            self._tell("stats")
+
+    def tell_end(self) -> None:
+        """The last set, and whether it balances."""
+        self._tell("end", final=True)
+        problems = list(self.imbalances())
+        log("balance", level="error" if problems else None, balanced=not problems, problem="; ".join(problems) or None)
+
+    def imbalances(self) -> Iterable[str]:
+        """What doesn't add up, in words; nothing should be here once all is quiet."""
+        tap = self._mirror.counters
+        if tap.imbalance():
+            yield f"{tap.imbalance()} requests seen ended in no counter"
+        given = [replayer.feed.queue.counters.given for replayer in self._replayers]
+        expected = [tap.offered] * len(given)
+        if self._mirror.settings.split_output:
+            given, expected = [sum(given)], [tap.offered]
+        if given != expected:
+            yield f"{tap.offered} requests were offered, but {given} given"
+        for replayer in self._replayers:
+            if imbalance := replayer.feed.queue.counters.imbalance():
+                yield f"{imbalance} copies given to {replayer.name} ended in no counter"
+        for output in self._outputs():
+            held = output.received - sum(output.outcomes.values())
+            if held:
+                yield f"{held} copies received by {output.destination} ended in no outcome"
+
+    def _tell(self, at: str, *, final: bool | None = None) -> None:
+        log(at, final=final, **as_dict(self._mirror.counters))
+        for replayer in self._replayers:
+            feed = replayer.feed
+            feed.update_counters()
+            log(
+                "feed", replayer=replayer.name, **as_dict(feed.queue.counters),
+                waiting=feed.queue.statistics().records or None, restarts=replayer.restarts or None, final=final,
+            )  # fmt: skip
+            self._tell_account(replayer, final)
+
+    def _tell_account(self, replayer: Replayer, final: bool | None) -> None:
+        if not isinstance(replayer.launch, BuiltinLaunch):
+            return
+        account = replayer.launch.account
+        for output in account.outputs():
+            log(
+                "output", destination=output.destination, received=output.received, **output.outcomes,
+                retries=output.retries or None, held_bytes=output.held_bytes or None,
+                latency_max_ms=round(output.latencies.max_seconds * 1000), final=final,
+            )  # fmt: skip
+            if final and (unknown := replayer.feed.queue.counters.taken - output.received) > 0:
+                log("output-unknown", level="warning", destination=output.destination, copies=unknown)
+
+    def _outputs(self) -> list[OutputAccount]:
+        return [
+            output
+            for replayer in self._replayers
+            if isinstance(replayer.launch, BuiltinLaunch)
+            for output in replayer.launch.account.outputs()
+        ]

@@ -1,0 +1,258 @@
+"""Start order, readiness, signals, grace: the app's life, and what the launcher does around it.
+
+The app is started first. `$PORT` is bound only when the app accepts, so the platform's boot timeout keeps its meaning;
+from then on the listener follows the app. Signals are handed down; in a dyno SIGTERM is held back, because the
+platform has sent it to every process itself. The app's exit ends the launcher, never a replayer's.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import trio
+
+from launcher import child
+from launcher.app_command import AppCommand
+from launcher.child import Child
+from launcher.log import log
+from launcher.readiness import accepting_address, accepts
+from launcher.relay import AppAddress, Relay
+
+FORWARDED = ("SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGWINCH")
+
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
+_PROBE_SECONDS = 0.05
+_FOLLOW_SECONDS = 0.1
+_SILENT_APP_SECONDS = 20.0
+_NOBODY_TOLD_IT_SECONDS = 2.0
+_MIRROR_SECONDS_ASKED = 2.0  # for the mirror after the app's end, when somebody asked it to stop
+_MIRROR_SECONDS_UNASKED = 1.0
+_SWEEP_SECONDS = 10.0
+_GC_THRESHOLDS = (50_000, 50, 100)  # full collections with 5,000 connections show in the app's p99
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where clients connect and where the app listens."""
+
+    host: str
+    port: int
+    app_port: int
+    app_socket: str | None
+    in_dyno: bool
+    drain_seconds: float
+
+
+class Mirroring(Protocol):
+    """The mirror as a whole, from here."""
+
+    def start(self, nursery: trio.Nursery) -> None: ...
+    async def finish(self, seconds: float) -> None: ...
+
+
+class Supervisor:
+    """One run of the app."""
+
+    def __init__(
+        self, app: AppCommand, site: Site, new_relay: Callable[[AppAddress, Callable[[], None]], Relay]
+    ) -> None:
+        self._command = app
+        self._site = site
+        self._new_relay = new_relay
+        self._app: Child | None = None
+        self._address: AppAddress | None = None
+        self._relay: Relay | None = None
+        self._stop_asked_at: float | None = None
+        self._app_doubted = trio.Event()  # refused a connection, or was asked to stop: does it still accept?
+
+    def may_restart_replayers(self) -> bool:
+        """Not once the platform has sent SIGTERM to every process, replayers too."""
+        return not (self._site.in_dyno and self._stop_asked_at is not None)
+
+    async def run(self, mirroring: Mirroring | None) -> int:
+        """The app's exit status. Raises CannotStart."""
+        with _received_signals() as signals:
+            self._app = app = await child.start(self._command.argv, self._command.environ, inherit_fds=True)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._handle_signals, signals, nursery)
+                nursery.start_soon(self._serve_clients, mirroring, nursery)
+                status = await app.wait()
+                log("app-exited", status=status)
+                await self._shut_down(mirroring)
+                nursery.cancel_scope.cancel()
+        return status
+
+    # ---- clients --------------------------------------------------------------------------------------------
+
+    async def _serve_clients(self, mirroring: Mirroring | None, nursery: trio.Nursery) -> None:
+        self._address = await self._first_accepting_address()
+        if self._address is None:
+            return
+        self._relay = relay = self._new_relay(self._address, self._doubt_app)
+        _raise_descriptor_limit()
+        while not self._listen(relay):
+            await trio.sleep(_FOLLOW_SECONDS)
+        if mirroring is not None:
+            mirroring.start(nursery)
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        nursery.start_soon(_sweep, relay)
+        while True:
+            await self._app_doubted.wait()
+            self._app_doubted = trio.Event()
+            await self._follow_app(relay, self._address)
+
+    async def _first_accepting_address(self) -> AppAddress | None:
+        """Where the app accepts, once it does; None if it took the clients' port for itself."""
+        site = self._site
+        started_at = trio.current_time()
+        is_told = False
+        while True:
+            address = await accepting_address(site.app_port, site.app_socket)
+            if address is not None:
+                return address
+            if await accepting_address(site.port, None) is not None:
+                log(
+                    "port-taken", level="error", port=site.port, mirroring="off",
+                    hint=f"the app listens on {site.port} itself: let it listen on the port in PORT, "
+                    f"{site.app_port}, or write {{port}} in its command",
+                )  # fmt: skip
+                return None
+            if not is_told and trio.current_time() - started_at > _SILENT_APP_SECONDS:
+                is_told = True
+                where = site.app_socket or f"port {site.app_port}"
+                log(
+                    "app-silent", level="warning", seconds=_SILENT_APP_SECONDS,
+                    hint=f"the app should listen on {where}; {site.port} opens when it does",
+                )  # fmt: skip
+            await trio.sleep(_PROBE_SECONDS)
+
+    def _listen(self, relay: Relay) -> bool:
+        try:
+            relay.listen(self._site.host, self._site.port)
+        except OSError as error:
+            log("listen-failed", level="error", host=self._site.host, port=self._site.port, error=error.strerror)
+            return False
+        log("listening", host=self._site.host, port=self._site.port, app=_text(self._address))
+        return True
+
+    def _doubt_app(self) -> None:
+        self._app_doubted.set()
+
+    async def _follow_app(self, relay: Relay, address: AppAddress) -> None:
+        """Listens while the app accepts, until it accepts and nobody has asked it to stop."""
+        while True:
+            is_accepting = await accepts(address)
+            if is_accepting and not relay.is_listening:
+                self._listen(relay)
+            elif not is_accepting and relay.is_listening:
+                relay.stop_listening()
+                log("not-listening", level="warning", reason="the app does not accept", app=_text(address))
+            if is_accepting and relay.is_listening and self._stop_asked_at is None:
+                return
+            await trio.sleep(_FOLLOW_SECONDS)
+
+    # ---- signals --------------------------------------------------------------------------------------------
+
+    async def _handle_signals(self, signals: AsyncIterator[int], nursery: trio.Nursery) -> None:
+        async for number in signals:
+            if number == signal.SIGCHLD:
+                if os.getpid() == 1:
+                    child.reap_adopted()
+                continue
+            is_first_stop = number in _STOPPING and self._stop_asked_at is None
+            if number in _STOPPING:
+                self._stop_asked_at = self._stop_asked_at or trio.current_time()
+                self._app_doubted.set()
+            if number != signal.SIGTERM:
+                self._forward(number)
+            elif is_first_stop and self._site.in_dyno:
+                log("signal", signal="SIGTERM", passed_on="no", reason="the platform sends it to every process")
+                nursery.start_soon(self._tell_app_if_nobody_did)
+            elif is_first_stop:
+                self._forward(number)
+            else:
+                log("signal", signal="SIGTERM", passed_on="no", reason="the app was asked to stop before")
+
+    def _forward(self, number: int) -> None:
+        assert self._app is not None
+        log("signal", signal=signal.Signals(number).name, passed_on="yes")
+        if number in _FROM_TERMINAL and _is_in_foreground():
+            self._app.send_signal_to_group(number)  # as the terminal would have, were the app not in its own session
+        else:
+            self._app.send_signal(number)
+
+    async def _tell_app_if_nobody_did(self) -> None:
+        await trio.sleep(_NOBODY_TOLD_IT_SECONDS)
+        if self._address is None or await accepts(self._address):
+            self._forward(signal.SIGTERM)
+
+    # ---- the end --------------------------------------------------------------------------------------------
+
+    async def _shut_down(self, mirroring: Mirroring | None) -> None:
+        now = trio.current_time()
+        asked_at = self._stop_asked_at
+        end_by = (now if asked_at is None else asked_at) + self._site.drain_seconds
+        if self._relay is not None:
+            self._relay.stop_listening()
+            with trio.CancelScope(deadline=end_by):
+                await self._relay.drained()
+            self._relay.close()
+        if mirroring is not None:
+            longest = _MIRROR_SECONDS_UNASKED if asked_at is None else _MIRROR_SECONDS_ASKED
+            await mirroring.finish(max(0.0, min(longest, end_by - trio.current_time())))
+
+
+@contextmanager
+def _received_signals() -> Iterator[AsyncIterator[int]]:
+    """The signals that concern the app. One that was ignored stays so, for the app too (nohup).
+
+    Afterwards they are ignored: a second SIGTERM must not change the exit status that the launcher is about to give.
+    """
+    numbers = [getattr(signal, name) for name in (*FORWARDED, "SIGTERM") if hasattr(signal, name)]
+    received = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in received:
+        signal.signal(number, signal.SIG_IGN)  # what trio will put back
+    with trio.open_signal_receiver(*received, signal.SIGCHLD) as signals:
+        yield signals
+
+
+async def _sweep(relay: Relay) -> None:
+    while True:
+        await trio.sleep(_SWEEP_SECONDS)
+        relay.close_silent_half_closed()
+
+
+def _raise_descriptor_limit() -> None:
+    """Two descriptors a connection; the app, which has been started, keeps the limit that it was given."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError) as error:
+            log("descriptor-limit", level="warning", error=str(error), limit=soft)
+
+
+def _is_in_foreground() -> bool:
+    """Whether Ctrl-C on a terminal reaches this process."""
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _text(address: AppAddress | None) -> str | None:
+    if address is None:
+        return None
+    if isinstance(address.address, str):
+        return address.address
+    host, port = address.address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

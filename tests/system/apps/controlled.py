@@ -1,0 +1,149 @@
+"""A web app that does what its standard input says and tells on its standard output what it did, so that tests wait
+for events instead of sleeping.
+
+It starts without listening, says `started` and whether PORT was given, and tells each signal (`got SIGTERM`) without
+obeying it. Commands, one a line, each answered by its own words when it has been done:
+    listen [WHERE]       accept clients there: a port (PORT's by default) of 127.0.0.1, or the path of a Unix socket
+    stop-listening       close the listener; connections live on
+    answer               let the requests that wait be answered
+    die SIGNAL           end by this signal
+    exit STATUS          end
+    orphan               start a process whose parent ends at once: tells `orphan PID`; it ends by itself
+    is-gone PID          wait until there is no such process, not even a zombie
+GET /wait tells `waiting` and is answered after `answer`; all else is answered at once with the method and the target.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import socketserver
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler
+
+TOLD_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGWINCH")
+ORPHAN_SECONDS = 0.2
+
+may_answer = threading.Event()
+
+
+def tell(line: str) -> None:
+    os.write(1, line.encode() + b"\n")  # one write a line: a signal handler may come in between
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer is one write
+    disable_nagle_algorithm = False  # a Unix socket has none
+
+    def do_GET(self) -> None:
+        if self.path == "/wait":
+            tell("waiting")
+            may_answer.wait()
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        answer = f"{self.command} {self.path} {len(body)}\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_POST = do_GET  # noqa: N815 - the name is http.server's
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class TcpServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    request_queue_size = 64
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, *_: object) -> None:
+        pass  # a client that is gone
+
+
+class UnixServer(socketserver.ThreadingUnixStreamServer):
+    request_queue_size = 64
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
+server: socketserver.BaseServer | None = None
+
+
+def listen(where: str) -> None:
+    global server
+    server = UnixServer(where, Handler) if where.startswith("/") else TcpServer(("127.0.0.1", int(where)), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+
+
+def stop_listening() -> None:
+    assert server is not None
+    server.shutdown()
+    server.server_close()
+
+
+def orphan() -> int:
+    reader, writer = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        child = os.fork()
+        if child == 0:
+            time.sleep(ORPHAN_SECONDS)  # outlives its parent: only then it is somebody else's to reap
+            os._exit(0)
+        os.write(writer, str(child).encode())
+        os._exit(0)
+    os.waitpid(parent, 0)
+    return int(os.read(reader, 20))
+
+
+def wait_until_gone(pid: str) -> None:
+    while os.path.exists(f"/proc/{pid}"):
+        time.sleep(0.01)
+
+
+def obey(command: str, word: str) -> str:
+    """Does it. What to tell."""
+    if command == "listen":
+        listen(word or os.environ["PORT"])
+    elif command == "stop-listening":
+        stop_listening()
+    elif command == "answer":
+        may_answer.set()
+    elif command == "die":
+        number = signal.Signals[word]
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        signal.pause()
+    elif command == "exit":
+        os._exit(int(word))
+    elif command == "orphan":
+        return f"orphan {orphan()}"
+    elif command == "is-gone":
+        wait_until_gone(word)
+    else:
+        return f"what is {command}?"
+    return f"{command} {word}".rstrip()
+
+
+def main() -> None:
+    for name in TOLD_SIGNALS:
+        number = signal.Signals[name]
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: tell(f"got {signal.Signals(number).name}"))
+    tell("started")
+    for line in itertools.chain(sys.argv[1:], sys.stdin):
+        command, _, word = line.strip().partition(" ")
+        tell(obey(command, word))
+    os._exit(0)
+
+
+main()

@@ -1,0 +1,143 @@
+"""The launcher's exit status is the app's own, or a shell's for what can't be started; 2 for wrong usage."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.system.launched import Product
+
+MODES: dict[str, tuple[list[str], dict[str, str]]] = {
+    "mirrored": (["--to", "http://127.0.0.1:1"], {}),
+    "kill switch": (["--to", "http://127.0.0.1:1"], {"TRAFFIC_DUPLICATOR_ENABLED": "false"}),
+}
+
+ENDS = [
+    ("exit 0", 0), ("exit 1", 1), ("exit 7", 7), ("exit 255", 255), ("kill -KILL $$", 137), ("kill -TERM $$", 143),
+    ("kill -SEGV $$", 139), ("trap 'exit 5' TERM; kill -TERM $$", 5),
+]  # fmt: skip
+
+
+def as_a_shell_tells(status: int) -> int:
+    """With the kill switch the app has taken the launcher's place: its signal's end is seen as such."""
+    return 128 - status if status < 0 else status
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("script", "status"), ENDS)
+def test_exit_status_is_the_apps(product: Product, mode: str, script: str, status: int) -> None:
+    options, environ = MODES[mode]
+    finished = product.run(options, ["sh", "-c", script], environ=environ)
+    assert as_a_shell_tells(finished.status) == status, finished.log
+
+
+def not_executable(folder: Path) -> Path:
+    path = folder / "not-executable"
+    path.write_text("#!/bin/sh\nexit 0\n")
+    path.chmod(0o644)
+    return path
+
+
+def directory(folder: Path) -> Path:
+    path = folder / "directory"
+    path.mkdir()
+    return path
+
+
+def other_machines_program(folder: Path) -> Path:
+    path = folder / "other-machine"
+    path.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xff\xff" + bytes(44))
+    path.chmod(0o755)
+    return path
+
+
+def missing(folder: Path) -> Path:
+    return folder / "missing"
+
+
+def dangling_link(folder: Path) -> Path:
+    path = folder / "dangling"
+    path.symlink_to(folder / "nowhere")
+    return path
+
+
+def missing_interpreter(folder: Path) -> Path:
+    path = folder / "interpreter"
+    path.write_text("#!/nonexistent/ruby\n")
+    path.chmod(0o755)
+    return path
+
+
+UNSTARTABLE = [
+    (not_executable, 126), (directory, 126), (other_machines_program, 126),
+    (missing, 127), (dangling_link, 127), (missing_interpreter, 127),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("make", "status"), UNSTARTABLE)
+def test_what_cant_be_started_gives_a_shells_status_and_one_line_that_names_it(
+    product: Product, tmp_path: Path, mode: str, make: Callable[[Path], Path], status: int
+) -> None:
+    options, environ = MODES[mode]
+    path = make(tmp_path)
+    finished = product.run(options, [path], environ=environ)
+    assert finished.status == status, finished.log
+    errors = [line for line in finished.log.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1 and str(path) in errors[0], finished.log
+    assert "Traceback" not in finished.log
+
+
+@pytest.mark.parametrize("make", [not_executable, directory, missing, dangling_link])
+def test_status_of_what_cant_be_started_is_what_sh_gives(product: Product, tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    path = make(tmp_path)
+    shells = subprocess.run(["sh", "-c", '"$0"; exit $?', path], stderr=subprocess.DEVNULL).returncode
+    assert product.run(*MODES["mirrored"][:1], [path]).status == shells
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_name_that_is_not_on_path_gives_127(product: Product, mode: str) -> None:
+    options, environ = MODES[mode]
+    finished = product.run(options, ["no-such-program-anywhere"], environ=environ)
+    assert finished.status == 127
+    assert "Error: no-such-program-anywhere: " in finished.log
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_script_without_an_interpreter_line_is_run_by_sh(product: Product, tmp_path: Path, mode: str) -> None:
+    (tmp_path / "script").write_text('echo "$0: $1"\nexit 7\n')
+    (tmp_path / "script").chmod(0o755)
+    options, environ = MODES[mode]
+    finished = product.run(options, ["script", "a b"], environ={**environ, "PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert (finished.status, finished.output) == (7, f"{tmp_path}/script: a b\n"), finished.log
+
+
+WRONG_USAGE: list[tuple[list[str], str]] = [
+    (["--no-such-option", "true"], "--no-such-option"),
+    (["--sampel", "1", "true"], "--sample"),
+    (["--buffer", "16 monkeys", "true"], "--buffer must be a size such as 16MiB, not '16 monkeys'"),
+    (["--port", "70000", "true"], "--port"),
+    (["--to", "ftp://example.com", "true"], "--to"),
+    (["--sample"], "--sample"),
+    ([], "COMMAND"),
+    (["--strict", "--"], "COMMAND"),
+]
+
+
+@pytest.mark.parametrize("environ", [{}, {"TRAFFIC_DUPLICATOR_ENABLED": "false"}], ids=MODES)
+@pytest.mark.parametrize(("words", "named"), WRONG_USAGE)
+def test_wrong_usage_gives_2_and_one_line_that_names_it(
+    product: Product, words: list[str], named: str, environ: Mapping[str, str]
+) -> None:
+    finished = product.run(words, environ=environ)
+    assert (finished.status, finished.output) == (2, "")
+    assert finished.log.startswith("Error: ") and finished.log.count("\n") == 1, finished.log
+    assert named in finished.log
+
+
+def test_words_after_the_command_are_the_apps_own(product: Product) -> None:
+    finished = product.run(["--to", "http://127.0.0.1:1", "--"], ["echo", "--version", "--no-such-option", "--"])
+    assert (finished.status, finished.output) == (0, "--version --no-such-option --\n")

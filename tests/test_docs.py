@@ -1,0 +1,61 @@
+"""The tables of README and docs say what the code says. `UPDATE_DOCS=1` writes them anew."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from launcher.counters import FeedCounters, RelayCounters, TapCounters, meanings
+from launcher.launcher_options import LauncherOptions
+from launcher.options import declared
+from launcher.replay.outcomes import OUTCOMES
+
+ROOT = Path(__file__).parent.parent
+
+
+def options_table() -> list[str]:
+    rows = ["| option | variable | default | meaning |", "| --- | --- | --- | --- |"]
+    for option in declared(LauncherOptions).values():
+        flag = f"`{option.flag} {option.metavar}`".replace(" `", "`").replace("|", "\\|") if option.flag else ""
+        variable = f"`{option.env}`" if option.env else ""
+        meaning = option.help + (" (may be repeated)" if option.repeatable else "")
+        rows.append(f"| {flag} | {variable} | {option.default_text} | {meaning} |")
+    return rows
+
+
+def meanings_table(names: Iterable[tuple[str, str]]) -> list[str]:
+    return ["| counter | meaning |", "| --- | --- |", *(f"| `{name}` | {meaning} |" for name, meaning in names)]
+
+
+TABLES = {
+    ("README.md", "options"): options_table(),
+    ("docs/counters.md", "counters"): meanings_table(meanings(TapCounters).items()),
+    ("docs/counters.md", "feed-counters"): meanings_table(meanings(FeedCounters).items()),
+    ("docs/counters.md", "connection-counters"): meanings_table(meanings(RelayCounters).items()),
+    ("docs/counters.md", "outcomes"): meanings_table(OUTCOMES.items()),
+}
+
+
+@pytest.mark.parametrize(("file", "name"), TABLES)
+def test_a_table_says_what_the_code_says(file, name):
+    path = ROOT / file
+    pattern = re.compile(rf"(<!-- {name}\b[^>]*-->\n)(.*?)(<!-- /{name} -->)", re.DOTALL)
+    text = path.read_text()
+    found = pattern.search(text)
+    assert found, f"{file} has no place for the table of {name}"
+    expected = "\n".join(TABLES[file, name]) + "\n"
+    if os.environ.get("UPDATE_DOCS"):
+        path.write_text(text[: found.start(2)] + expected + text[found.end(2) :])
+        return
+    assert found[2] == expected, "UPDATE_DOCS=1 python3 build.py test tests/test_docs.py writes it anew"
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md")], ids=lambda p: p.name)
+def test_every_link_to_a_file_leads_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+        if "://" not in target:
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"

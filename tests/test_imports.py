@@ -1,0 +1,119 @@
+"""Which module may import which: docs/architecture.md's table, held here."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "launcher"
+
+# Each layer may import those before it; within a layer, modules import one another without circles.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    # pure: words, bytes and numbers; no I/O
+    ("http_grammar", "options", "counters", "records", "app_command", "gor_flag_table", "destinations"),
+    ("framing", "gor_values", "gor_masking", "replay_protocol"),
+    ("gor_flags",),
+    ("shell_words", "launcher_options"),
+    ("gor_options",),
+    # what the machine and the start tell
+    ("log", "environment", "itself", "memory", "addresses"),
+    # account: what is held and counted
+    ("mirror_queue",),
+    ("mirror",),
+    # I/O
+    ("poller", "sockets"),
+    ("pair",),
+    ("relay", "feed", "output_lines"),
+    ("readiness",),
+    # processes
+    ("child", "gor_helper"),
+    ("gor", "gor_lines", "gor_folder"),
+    ("gor_processes",),
+    ("replayers",),
+    ("builtin_launch", "gor_launch"),
+    ("supervisor",),
+    # plan
+    ("replayer_choice",),
+    ("plan",),
+    # wire
+    ("stats", "dry_run"),
+    ("service",),
+    ("cli",),
+    ("__main__",),
+)
+PURE = {module for layer in LAYERS[:5] for module in layer}
+NOT_PURE = {"os", "socket", "select", "subprocess", "trio", "time", "threading", "pathlib", "tempfile", "fcntl", "signal"}
+REPLAY_MAY_IMPORT = {
+    "framing", "options", "counters", "records", "gor_flags", "gor_flag_table", "gor_values", "destinations",
+    "replay_protocol",
+}  # fmt: skip
+
+
+def imports_of(path: Path) -> set[str]:
+    """Modules of ours by their dotted names below `launcher`, others by their first name."""
+    found: set[str] = set()
+    package = ["launcher", *path.relative_to(PACKAGE).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            is_package = (PACKAGE.parent / module.replace(".", "/")).is_dir()
+            names = [f"{module}.{alias.name}" for alias in node.names] if is_package else [module]
+        else:
+            continue
+        for name in names:
+            is_ours = name.startswith("launcher.") and name != "launcher.__version__"
+            found.add(name.removeprefix("launcher.") if is_ours else name.partition(".")[0])
+    return found - {"launcher"}
+
+
+MODULES = {path.stem: imports_of(path) for path in PACKAGE.glob("*.py") if path.stem != "__init__"}
+RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
+OURS = {*MODULES, "replay"}
+
+
+def test_every_module_has_its_layer():
+    assert set(RANK) == set(MODULES)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_module_imports_layers_below_its_own(module):
+    upward = {other for other in MODULES[module] & set(MODULES) if RANK[other] > RANK[module]}
+    assert not upward
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_a_pure_module_does_no_io(module):
+    impure = {"time"} if module == "records" else set()  # a record says when it was made
+    assert not MODULES[module] & (NOT_PURE - impure)
+
+
+def test_only_cli_imports_the_built_in_replayer():
+    assert {module for module, imports in MODULES.items() if any(name.split(".")[0] == "replay" for name in imports)} == {
+        "cli"
+    }
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "replay").rglob("*.py")), ids=lambda path: path.stem)
+def test_the_built_in_replayer_imports_only_what_both_programs_share(path):
+    ours = {name.split(".")[0] for name in imports_of(path)} & OURS
+    assert ours <= REPLAY_MAY_IMPORT | {"replay"}
+
+
+def test_there_is_no_circle():
+    seen: dict[str, int] = {}
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join([*trail, module])
+        if module in seen:
+            return
+        for other in sorted(MODULES[module] & set(MODULES)):
+            visit(other, (*trail, module))
+        seen[module] = 1
+
+    for module in MODULES:
+        visit(module, ())

@@ -1,0 +1,77 @@
+"""The log: logfmt, masked, never in anybody's way."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+import pytest
+
+from launcher.log import Logger
+
+
+def logged(*calls: tuple[str, dict[str, object]], secrets: list[tuple[str, str]] | None = None) -> str:
+    reader, writer = os.pipe()
+    logger = Logger(writer)
+    logger.hide(secrets or [])
+    for at, facts in calls:
+        logger(at, **facts)  # type: ignore[arg-type]
+    logger.close()
+    os.close(writer)
+    with open(reader, encoding="utf-8") as file:
+        return file.read()
+
+
+def test_a_line_is_one_fact_in_logfmt():
+    assert logged(("listening", {"port": 5000, "host": "::"})) == "traffic-duplicator at=listening port=5000 host=::\n"
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    ("two words", '"two words"'), ('a"b', '"a\\"b"'), ("a=b", '"a=b"'), ("", '""'), ("a\nb\x1b[1m", '"a\\x0ab\\x1b[1m"'),
+    (True, "true"), (0.5, "0.5"), (2.0, "2"), (7, "7"), ("é", "é"),
+])  # fmt: skip
+def test_values_are_quoted_when_they_need_it(value, text):
+    assert logged(("x", {"k": value})) == f"traffic-duplicator at=x k={text}\n"
+
+
+def test_a_fact_that_is_none_is_left_out():
+    assert logged(("x", {"k": None, "level": None})) == "traffic-duplicator at=x\n"
+
+
+def test_secrets_leave_as_what_is_shown_instead():
+    secrets = [("hunter2", "***"), ("hunter2long", "$LONG"), ("10", "$N")]
+    line = logged(("x", {"a": "hunter2 and hunter2long and 10"}), secrets=secrets)
+    assert shlex.split(line)[2] == "a=*** and $LONG and 10"
+
+
+def test_a_stuck_standard_error_stops_nobody_and_what_is_dropped_is_counted():
+    reader, writer = os.pipe()
+    logger = Logger(writer)
+    for _ in range(5000):
+        logger("filler", text="x" * 200)
+    text = b""
+    while b"at=log-dropped" not in text:
+        chunk = os.read(reader, 1 << 16)
+        if not chunk:
+            break
+        text += chunk
+        logger("more")
+    assert b"traffic-duplicator at=log-dropped level=warning lines=" in text
+    os.close(reader)
+    logger.close()
+    os.close(writer)
+
+
+def test_a_standard_error_that_the_app_made_non_blocking_still_gets_every_line():
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    logger = Logger(writer)
+    for number in range(900):
+        logger("line", number=number, text="x" * 200)
+    text = b""
+    while b"number=899" not in text:
+        text += os.read(reader, 1 << 16)
+    assert text.count(b"at=line") == 900
+    logger.close()
+    os.close(reader)
+    os.close(writer)

@@ -1,0 +1,227 @@
+"""The tap: each request ends in exactly one counter, and a copy is what it should be."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from launcher.counters import FeedCounters, as_dict
+from launcher.mirror import Mirror, MirrorSettings
+from launcher.mirror_queue import Budget, MirrorQueue
+from launcher.records import request_of
+
+GET = b"GET /a?b=1 HTTP/1.1\r\nHost: h\r\n\r\n"
+GUARD = b"X-Traffic-Duplicator: 1\r\n\r\n"
+UPGRADE = b"GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+CHUNKED = b"POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class Scene:
+    """One mirror with one or more queues, and one connection's tap."""
+
+    def __init__(self, *, buffer: int = 1 << 20, queues: int = 1, **settings: object) -> None:
+        self.budget = Budget(buffer)
+        self.queues = [MirrorQueue(self.budget, buffer // queues, FeedCounters()) for _ in range(queues)]
+        self.mirror = Mirror(self.queues, self.budget, MirrorSettings(**settings))  # type: ignore[arg-type]
+        self.tap = self.mirror.new_tap()
+
+    def send(self, data: bytes, *, in_pieces: bool = False) -> Scene:
+        for piece in [data[i : i + 1] for i in range(len(data))] if in_pieces else [data]:
+            self.tap.client_sent(piece)
+        return self
+
+    def copies(self, queue: int = 0) -> list[bytes]:
+        found = []
+        while (record := self.queues[queue].pop()) is not None:
+            found.append(request_of(record))
+            self.queues[queue].release(record)
+        return found
+
+    def counters(self) -> dict[str, int]:
+        """Those that have counted; they must balance."""
+        assert self.mirror.counters.imbalance() == 0
+        return {name: value for name, value in as_dict(self.mirror.counters).items() if value}
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_a_request_is_copied_with_the_loop_guard_and_nothing_else_changed(in_pieces):
+    request = b"POST //a/../%2F?x HTTP/1.1\r\nhost: h\r\nX-b: 1\r\nX-B:  2 \r\nContent-Length: 3\r\n\r\nabc"
+    scene = Scene().send(request, in_pieces=in_pieces)
+    head, body = request[:-5], b"abc"
+    assert scene.copies() == [head + GUARD + body]
+    assert scene.counters() == {"seen": 1, "offered": 1}
+
+
+def test_chunked_bodies_are_copied_as_they_are_on_the_wire():
+    body = b"3;ext=1\r\nabc\r\n0\r\nTrailer: t\r\n\r\n"
+    scene = Scene().send(CHUNKED + body, in_pieces=True)
+    assert scene.copies() == [CHUNKED[:-2] + GUARD + body]
+
+
+def test_pipelined_requests_are_told_apart():
+    scene = Scene().send(GET * 3)
+    assert len(scene.copies()) == 3
+    assert scene.counters() == {"seen": 3, "offered": 3}
+
+
+def test_headers_of_one_hop_and_those_that_connection_names_are_left_out():
+    scene = Scene().send(
+        b"GET / HTTP/1.1\r\nHost: h\r\nconnection: close, X-Hop\r\nKeep-Alive: 5\r\nExpect: 100-continue\r\n"
+        b"Proxy-Connection: x\r\nX-HOP: 1\r\nX-Hopping: 2\r\n\r\n"
+    )
+    assert scene.copies() == [b"GET / HTTP/1.1\r\nHost: h\r\nX-Hopping: 2\r\n" + GUARD]
+
+
+def test_connection_can_t_take_away_what_says_where_a_request_ends():
+    request = b"POST / HTTP/1.1\r\nHost: h\r\nConnection: host, content-length\r\nContent-Length: 1\r\n\r\nx"
+    assert Scene().send(request).copies() == [b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n" + GUARD + b"x"]
+
+
+def test_dropped_headers_are_left_out_in_any_case():
+    scene = Scene(drop_headers=("Cookie", "Authorization"))
+    scene.send(b"GET / HTTP/1.1\r\nHost: h\r\ncookie: a\r\nCOOKIE: b\r\nauthorization: c\r\nX-Cookie: d\r\n\r\n")
+    assert scene.copies() == [b"GET / HTTP/1.1\r\nHost: h\r\nX-Cookie: d\r\n" + GUARD]
+
+
+def test_every_queue_gets_each_record_and_shares_its_bytes():
+    scene = Scene(queues=2).send(GET)
+    first, second = (queue.pop() for queue in scene.queues)
+    assert first is second is not None
+
+
+def test_a_split_output_goes_round_the_queues():
+    scene = Scene(queues=2, split_output=True).send(GET * 3)
+    assert (len(scene.copies(0)), len(scene.copies(1))) == (2, 1)
+    assert [queue.counters.given for queue in scene.queues] == [2, 1]
+
+
+@pytest.mark.parametrize(("percent", "counter"), [(0, "skipped_sample"), (100, "offered")])
+def test_sampling_at_its_ends(percent, counter):
+    assert Scene(sample_percent=percent).send(GET * 20).counters() == {"seen": 20, counter: 20}
+
+
+def test_copies_are_not_copied_again():
+    scene = Scene().send(GET[:-2] + b"x-traffic-duplicator: 1\r\n\r\n" + GET)
+    assert scene.counters() == {"seen": 2, "skipped_loop": 1, "offered": 1}
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+@pytest.mark.parametrize("body", [
+    b"Content-Length: 2000\r\n\r\n" + b"x" * 2000,
+    b"Transfer-Encoding: chunked\r\n\r\n7d0\r\n" + b"x" * 2000 + b"\r\n0\r\n\r\n",
+])  # fmt: skip
+def test_a_large_request_is_dropped_and_the_next_one_is_not(body, in_pieces):
+    scene = Scene(max_request_bytes=1500).send(b"POST / HTTP/1.1\r\nHost: h\r\n" + body + GET, in_pieces=in_pieces)
+    assert scene.counters() == {"seen": 2, "dropped_large": 1, "offered": 1}
+    assert len(scene.copies()) == 1
+    assert scene.budget.used_bytes == 0
+
+
+def test_a_half_read_request_that_the_buffer_does_not_hold_is_dropped():
+    scene = Scene(buffer=1200)
+    scene.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\n\r\n" + b"x" * 1000)
+    scene.send(b"x" * 1000 + GET)
+    assert scene.counters() == {"seen": 2, "dropped_buffer": 1, "offered": 1}
+    scene.copies()
+    assert scene.budget.used_bytes == 0
+
+
+def test_a_half_read_head_is_charged_and_given_back():
+    scene = Scene(buffer=5000).send(b"GET / HTTP/1.1\r\nX: " + b"y" * 1000)
+    assert scene.budget.used_bytes >= 1000
+    scene.send(b"\r\nHost: h\r\n\r\n")
+    scene.copies()
+    assert scene.budget.used_bytes == 0
+
+
+def test_a_half_read_head_that_the_buffer_does_not_hold_ends_mirroring_there():
+    scene = Scene(buffer=500).send(b"GET / HTTP/1.1\r\nX: " + b"y" * 1000)
+    scene.send(b"\r\nHost: h\r\n\r\n" + GET)
+    assert scene.counters() == {"seen": 1, "dropped_buffer": 1}
+    assert scene.budget.used_bytes == 0
+
+
+def test_a_connection_that_ends_within_a_request_is_incomplete():
+    scene = Scene().send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabc")
+    scene.tap.closed()
+    assert scene.counters() == {"seen": 1, "incomplete": 1}
+    assert scene.budget.used_bytes == 0
+
+
+@pytest.mark.parametrize("sent", [b"", GET, b"GET / HT"])
+def test_a_connection_that_ends_between_requests_counts_nothing_more(sent):
+    scene = Scene().send(sent)
+    before = dataclasses.replace(scene.mirror.counters)
+    scene.tap.closed()
+    assert scene.mirror.counters == before
+
+
+def test_what_is_not_http_ends_mirroring_once():
+    scene = Scene().send(GET + b"\x16\x03\x01\x02\x00" * 3).send(GET)
+    scene.tap.closed()
+    assert scene.counters() == {"seen": 2, "offered": 1, "unframed": 1}
+
+
+def test_a_body_that_can_t_be_read_is_the_request_s_own_end():
+    scene = Scene().send(CHUNKED + b"zz\r\n" + GET)
+    scene.tap.closed()
+    assert scene.counters() == {"seen": 1, "unframed": 1}
+    assert scene.budget.used_bytes == 0
+
+
+def test_a_switched_protocol_is_not_copied_and_ends_framing():
+    scene = Scene().send(UPGRADE)
+    assert scene.tap.wants_app
+    scene.tap.app_sent(b"HTTP/1.1 101 Switching Protocols\r\n")
+    scene.send(b"\x81\x85\x01\x02\x03\x04" + GET)
+    assert not scene.tap.wants_app
+    assert scene.counters() == {"seen": 1, "skipped_upgrade": 1}
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 404 N\r\n"])
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_a_declined_upgrade_is_copied_without_the_header(answer, in_pieces):
+    scene = Scene().send(UPGRADE + GET)
+    for piece in [answer[i : i + 1] for i in range(len(answer))] if in_pieces else [answer]:
+        if scene.tap.wants_app:
+            scene.tap.app_sent(piece)
+    assert scene.copies() == [b"GET /ws HTTP/1.1\r\nHost: h\r\n" + GUARD, GET[:-2] + GUARD]
+    assert scene.counters() == {"seen": 2, "offered": 2}
+
+
+@pytest.mark.parametrize(("answer", "counter"), [(b"200 OK", "skipped_upgrade"), (b"405 No", "offered")])
+def test_connect_switches_with_any_status_of_2xx(answer, counter):
+    scene = Scene().send(b"CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n")
+    scene.tap.app_sent(b"HTTP/1.1 " + answer + b"\r\n\r\n")
+    assert scene.counters() == {"seen": 1, counter: 1}
+
+
+def test_an_unanswered_upgrade_is_incomplete():
+    scene = Scene().send(UPGRADE)
+    scene.tap.closed()
+    assert scene.counters() == {"seen": 1, "incomplete": 1}
+
+
+def test_a_switch_ends_framing_even_when_the_request_was_not_wanted():
+    scene = Scene(sample_percent=0).send(UPGRADE)
+    scene.tap.app_sent(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+    scene.send(GET)
+    assert scene.counters() == {"seen": 1, "skipped_sample": 1}
+
+
+def test_an_answer_that_is_no_http_is_taken_for_a_switch():
+    scene = Scene().send(UPGRADE)
+    scene.tap.app_sent(b"SSH-2.0-x\r\n")
+    assert scene.counters() == {"seen": 1, "skipped_upgrade": 1}
+
+
+@pytest.mark.parametrize("sent", [b"", GET, b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"])
+def test_a_tap_that_raised_counts_one_failure_and_lets_go(sent):
+    scene = Scene().send(sent)
+    seen = scene.mirror.counters.seen
+    scene.tap.abandon()
+    assert scene.counters()["failed"] == 1
+    assert scene.mirror.counters.seen == max(seen, 1) + (sent == GET)
+    scene.copies()
+    assert scene.budget.used_bytes == 0

@@ -1,0 +1,135 @@
+"""The epoll set in its trio task."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+import trio.testing
+
+from launcher.poller import READABLE, WRITABLE, Poller
+
+
+@asynccontextmanager
+async def running_poller() -> AsyncIterator[Poller]:
+    poller = Poller()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        yield poller
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def pair() -> AsyncIterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        yield ours, theirs
+
+
+async def test_a_ready_descriptor_s_callback_is_called_until_it_was_served():
+    async with running_poller() as poller, pair() as (ours, theirs):
+        received: list[bytes] = []
+        done = trio.Event()
+
+        def receive(ready: int) -> None:
+            assert ready == READABLE
+            received.append(ours.recv(2))
+            if len(received) == 3:
+                done.set()
+
+        poller.register(ours.fileno(), READABLE, receive)
+        theirs.send(b"abcdef")
+        await done.wait()
+        poller.unregister(ours.fileno())
+        assert b"".join(received) == b"abcdef"
+
+
+async def test_a_descriptor_that_was_modified_waits_for_the_new_events():
+    async with running_poller() as poller, pair() as (ours, _):
+        writable = trio.Event()
+        poller.register(ours.fileno(), READABLE, lambda ready: writable.set())
+        poller.modify(ours.fileno(), WRITABLE)
+        await writable.wait()
+        poller.unregister(ours.fileno())
+
+
+async def test_one_unregistered_within_a_batch_gets_no_call_from_it():
+    async with running_poller() as poller, pair() as (a, a_peer), pair() as (b, b_peer):
+        called: list[socket.socket] = []
+        ended = trio.Event()
+
+        def forget_both(sock: socket.socket) -> None:
+            called.append(sock)
+            for one in (a, b):
+                poller.unregister(one.fileno())
+            poller.at_batch_end(ended.set)
+
+        a_peer.send(b"x")
+        b_peer.send(b"x")
+        poller.register(a.fileno(), READABLE, lambda _: forget_both(a))
+        poller.register(b.fileno(), READABLE, lambda _: forget_both(b))
+        await ended.wait()
+        assert len(called) == 1
+
+
+async def test_a_socket_is_closed_at_the_end_of_the_batch_so_that_its_number_is_not_used_again_in_it():
+    async with running_poller() as poller, pair() as (ours, theirs):
+        numbers: list[int] = []
+        ended = trio.Event()
+
+        def replace(_ready: int) -> None:
+            old = ours.fileno()
+            poller.unregister(old)
+            poller.close_later(ours)
+            with socket.socket() as new:
+                numbers.extend([old, new.fileno()])
+            poller.at_batch_end(ended.set)
+
+        poller.register(ours.fileno(), READABLE, replace)
+        theirs.send(b"x")
+        await ended.wait()
+        assert numbers[0] != numbers[1]
+        await trio.lowlevel.checkpoint()
+        assert ours.fileno() == -1
+
+
+async def test_timers_run_in_their_order_and_wake_a_sleeping_poller():
+    async with running_poller() as poller:
+        await trio.testing.wait_all_tasks_blocked()
+        order: list[str] = []
+        done = trio.Event()
+        poller.call_later(0.02, done.set)
+        poller.call_later(0.01, lambda: order.append("second"))
+        poller.call_later(0, lambda: order.append("first"))
+        await done.wait()
+        assert order == ["first", "second"]
+
+
+async def test_other_tasks_get_their_turn_while_a_descriptor_is_always_ready():
+    async with running_poller() as poller, pair() as (ours, _):
+        poller.register(ours.fileno(), WRITABLE, lambda _: None)
+        for _ in range(5):
+            await trio.sleep(0)
+        poller.unregister(ours.fileno())
+
+
+async def test_a_pipe_without_readers_is_told_to_one_that_waits_for_nothing_else():
+    async with running_poller() as poller:
+        reader, writer = os.pipe()
+        told = trio.Event()
+
+        def end(ready: int) -> None:
+            assert ready == select.EPOLLERR
+            poller.unregister(writer)
+            told.set()
+
+        poller.register(writer, 0, end)
+        os.close(reader)
+        await told.wait()
+        os.close(writer)
