@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 from serving import Handler, Server
 
-SHOWN = 50  # arrivals
+SHOWN = 50
 
 
 class Copy(NamedTuple):
-    """What makes a copy the right one."""
+    """What must be the same in a request and in its copy."""
 
     method: str
     target: str
-    sha256: str  # of the body
+    sha256: str
 
     @classmethod
     def of(cls, method: str, target: str, body: bytes) -> Copy:
@@ -25,25 +25,18 @@ class Copy(NamedTuple):
 
 
 class Destination(Server):
-    """Serves from the moment it is made, in a thread of its own."""
+    """Listens on a free port from the moment it is made, in a thread of its own."""
 
     def __init__(self) -> None:
-        super().__init__(0, Keeper)
+        super().__init__(("127.0.0.1", 0), Keeper)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.arrivals: list[Copy] = []
         self.last_arrival = 0.0  # by time.monotonic
-        self._arrived = threading.Condition()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def keep(self, copy: Copy) -> None:
-        with self._arrived:
-            self.arrivals.append(copy)
-            self.last_arrival = time.monotonic()
-            self._arrived.notify_all()
-
-    def wait_for(self, count: int, seconds: float) -> None:
-        """Returns when `count` copies have arrived, or after `seconds`."""
-        with self._arrived:
-            self._arrived.wait_for(lambda: len(self.arrivals) >= count, seconds)
+        self.arrivals.append(copy)
+        self.last_arrival = time.monotonic()
 
 
 class Keeper(Handler):
@@ -57,6 +50,7 @@ class Keeper(Handler):
             self.server.keep(copy)
             self.send(b"kept\n", "text/plain")
             return
-        lines = [f"{len(self.server.arrivals)} copies have arrived; the last {SHOWN}, with their bodies' sha256:", ""]
-        lines += [f"{kept.method} {kept.target}  {kept.sha256}" for kept in self.server.arrivals[-SHOWN:]]
+        arrivals = self.server.arrivals
+        lines = [f"{len(arrivals)} copies have arrived. The last of them, with their bodies' sha256:"]
+        lines += [" ".join(kept) for kept in arrivals[-SHOWN:]]
         self.send("\n".join([*lines, ""]).encode(), "text/plain; charset=utf-8")

@@ -10,18 +10,11 @@ from typing import Any
 
 
 class Server(ThreadingTCPServer):
-    """A thread for each connection. Port 0 is any free one."""
+    """A thread for each connection."""
 
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 128
-
-    def __init__(self, port: int, handler: type[Handler]) -> None:
-        super().__init__(("127.0.0.1", port), handler)
-
-    @property
-    def port(self) -> int:
-        return int(self.server_address[1])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], ConnectionError):  # a client that goes away is no news
@@ -31,7 +24,7 @@ class Server(ThreadingTCPServer):
 class Handler(BaseHTTPRequestHandler):
     """Calls `answer` for each request, whatever its method."""
 
-    protocol_version = "HTTP/1.1"  # connections are kept; `Expect: 100-continue` is answered by http.server itself
+    protocol_version = "HTTP/1.1"  # connections are kept; to `Expect: 100-continue` http.server answers by itself
     disable_nagle_algorithm = True
 
     def answer(self) -> None:
@@ -49,7 +42,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def _chunks(self) -> Iterator[bytes]:
-        while size := int(self.rfile.readline().partition(b";")[0], 16):
+        while size := int(self.rfile.readline().partition(b";")[0] or b"0", 16):
             yield self.rfile.read(size)
             self.rfile.readline()
         while self.rfile.readline() not in (b"\r\n", b""):

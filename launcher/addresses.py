@@ -29,10 +29,15 @@ def private_address(family: socket.AddressFamily) -> str | None:
     """An address of this machine's own that is neither public nor loopback; None if it has none."""
     addresses = _ipv6_addresses() if family == socket.AF_INET6 else _ipv4_addresses()
     for text in addresses:
-        address = ipaddress.ip_address(text)
-        if any(address in network for network in _PRIVATE_NETWORKS) and _can_bind(family, text):
+        if is_private(text) and _can_bind(family, text):
             return text
     return None
+
+
+def is_private(text: str) -> bool:
+    """Whether an address is neither public nor loopback nor link-local."""
+    address = ipaddress.ip_address(text)
+    return any(address in network for network in _PRIVATE_NETWORKS)
 
 
 def is_free(host: str, port: int) -> bool:

@@ -93,8 +93,8 @@ class Feed:
         """Writes a few bytes behind the last record, if they fit: `is_drained` must be true."""
         assert self.is_drained, "the last words come after the last record"
         try:
-            os.write(self._fd, data)
-        except (BlockingIOError, BrokenPipeError):
+            self._written_bytes += os.write(self._fd, data)
+        except OSError:
             return  # a reader that far behind sees only the pipe's end
 
     @property
@@ -140,7 +140,7 @@ class Feed:
             except BlockingIOError:
                 self._block(True)
                 return
-            except BrokenPipeError:
+            except OSError:  # EPIPE
                 self._break()
                 return
             self._waiting = self._waiting[nbytes:]

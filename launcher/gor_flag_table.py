@@ -14,6 +14,11 @@ from types import MappingProxyType
 
 Release = tuple[int, ...]
 
+# The flags that are a place where copies go; the others of `output-` are settings.
+OUTPUTS = frozenset(
+    f"output-{kind}" for kind in ("http", "stdout", "null", "file", "tcp", "binary", "kafka-host", "http-elasticsearch")
+)
+
 
 class Kind(Enum):
     """What a flag's value is, after Go's package `flag`."""

@@ -11,14 +11,14 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from launcher.gor_flag_table import FLAGS, POSITIONAL, REMOVED, RENAMED, Flag, Kind, Release
+from launcher.gor_flag_table import FLAGS, OUTPUTS, POSITIONAL, REMOVED, RENAMED, Flag, Kind, Release
 from launcher.gor_masking import masked
 from launcher.gor_values import boolean, checked, integer
 from launcher.options import ConfigurationError
 
 __all__ = [
     "FLAGS", "REMOVED", "RENAMED", "Flag", "GorOption", "Kind", "Release", "Word",
-    "for_release", "needs_gor", "parse_flags",
+    "for_release", "is_output", "needs_gor", "parse_flags",
 ]
 
 _ALIASES = {"to": "output-http"}  # ours, at home wherever gor's words are
@@ -72,6 +72,11 @@ def parse_flags(words: Sequence[Word]) -> tuple[list[GorOption], list[str]]:
     options, repeated = _without_repeated(options)
     _check_pairs(options)
     return options, warnings + repeated
+
+
+def is_output(option: GorOption) -> bool:
+    """Whether it is a place where copies go, and not a setting of one."""
+    return option.name in OUTPUTS and option.value != "false"
 
 
 def needs_gor(option: GorOption) -> bool:

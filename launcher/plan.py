@@ -17,7 +17,7 @@ from pathlib import Path
 from launcher import addresses, itself, memory
 from launcher.app_command import AppCommand, mentions_socket, move, stay
 from launcher.environment import is_dyno
-from launcher.gor_flags import GorOption, Word, parse_flags
+from launcher.gor_flags import GorOption, Word, is_output, parse_flags
 from launcher.gor_options import GorOptions, hidden, read_gor_options
 from launcher.launcher_options import DEFAULT_GOR_OPTIONS, DEFAULT_PORT, LauncherOptions
 from launcher.options import ConfigurationError, Reading
@@ -25,9 +25,7 @@ from launcher.replayer_choice import Places, ReplayerChoice, choose_replayer
 
 _RECORD_HEADER_BYTES = 128  # gor's own line before the request, and the loop guard's header
 _DEFAULT_REPLAYER_MEMORY = 256 * 1024**2
-_GOR_OUTPUTS = frozenset(
-    f"output-{kind}" for kind in ("http", "stdout", "null", "file", "tcp", "kafka-host", "binary", "http-elasticsearch")
-)
+
 
 
 class Mode(enum.Enum):
@@ -79,6 +77,7 @@ class _Planner:
         self._command = reading.command
         self._environ = environ
         self._in_dyno = is_dyno(environ)
+        self._has_bad_port = "port" not in reading.given and bool(environ.get("PORT"))
         self._problems = list(reading.problems)
         self._warnings: list[str] = []
         self._secrets: tuple[tuple[str, str], ...] = ()
@@ -124,7 +123,8 @@ class _Planner:
         options = self._options
         needs_socket = options.app_socket is not None or mentions_socket(self._command)
         if not is_mirrored and (port is None or not needs_socket):
-            return Mode.ALONE, stay(self._command, self._environ, port=port), port or 0, None
+            told_port = None if self._has_bad_port else port  # a PORT that is no number is the app's to complain of
+            return Mode.ALONE, stay(self._command, self._environ, port=told_port), port or 0, None
         assert port is not None
         app_port = options.app_port or addresses.free_port(port + 1)
         app_socket = (options.app_socket or _new_socket_path()) if needs_socket else None
@@ -144,7 +144,7 @@ class _Planner:
         self._warnings += [*from_file.warnings, *to_warnings]
         self._secrets = (*from_file.secrets, *hidden(from_to, {}))
         found = (*from_file.options, *from_to)
-        if not any(option.name in _GOR_OUTPUTS and option.value != "false" for option in found):
+        if not any(map(is_output, found)):
             self._problems.append(
                 "there is no destination: use --to URL, TRAFFIC_DUPLICATOR_TO, "
                 f"or --output-http in {DEFAULT_GOR_OPTIONS}"

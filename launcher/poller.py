@@ -6,7 +6,7 @@ and stays until it is changed. A checkpoint comes after each millisecond of work
 
 Descriptors are closed at the end of a batch: a number reused inside the batch would get the old one's events. A
 descriptor that waits for nothing is unregistered, never masked to 0: epoll reports HUP and ERR unasked, for ever.
-Callbacks must not raise: whoever registers one handles its own failures.
+Whoever registers a callback handles its own failures; one that raises all the same is told and forgotten.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 import trio
+
+from launcher.log import log
 
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
@@ -103,7 +105,10 @@ class Poller:
             for fd, ready in events:
                 callback = callbacks.get(fd)
                 if callback is not None:  # None: unregistered earlier in this batch
-                    callback(ready)
+                    try:
+                        callback(ready)
+                    except Exception as error:  # noqa: BLE001 - the last wall: everything else lives on
+                        self._forget_failed(fd, error)
             if self._timers:
                 self._call_due_timers()
             self._end_batch()
@@ -113,13 +118,25 @@ class Poller:
     def _call_due_timers(self) -> None:
         now = trio.current_time()
         while self._timers and self._timers[0][0] <= now:
-            heapq.heappop(self._timers)[2]()
+            _call_walled(heapq.heappop(self._timers)[2])
 
     def _end_batch(self) -> None:
         ending, self._ending = self._ending, []
         for call in ending:
-            call()
+            _call_walled(call)
         self._in_batch = False
         closing, self._closing = self._closing, []
         for closable in closing:
             closable.close()
+
+    def _forget_failed(self, fd: int, error: Exception) -> None:
+        log("poller-callback-failed", level="error", error=repr(error))
+        if fd in self._callbacks:  # level-triggered, it would fail again at once
+            self.unregister(fd)
+
+
+def _call_walled(call: Callable[[], None]) -> None:
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001 - the last wall: everything else lives on
+        log("poller-call-failed", level="error", error=repr(error))

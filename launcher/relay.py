@@ -127,6 +127,12 @@ class Relay:
             self._is_accepting = False
 
     def _accept(self, _ready: int) -> None:
+        try:
+            self._accept_batch()
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not close the door for ever
+            self._pause_for(error)
+
+    def _accept_batch(self) -> None:
         for _ in range(_ACCEPTS_A_BATCH):
             if self._listener is None or not self._is_accepting:
                 return
@@ -147,8 +153,8 @@ class Relay:
             self._next_app_socket = None
             self._start_pair(client, app)
 
-    def _pause_for(self, error: OSError) -> None:
-        log("accept-paused", level="warning", error=error.strerror, seconds=_PAUSE_SECONDS)
+    def _pause_for(self, error: Exception) -> None:
+        log("accept-paused", level="warning", error=str(error), seconds=_PAUSE_SECONDS)
         self._pause_accepting()
         self.poller.call_later(_PAUSE_SECONDS, self._resume_accepting)
 

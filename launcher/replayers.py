@@ -87,7 +87,10 @@ class Replayer:
             if self._finishing.is_set():
                 break
             if status == 0 or not self._may_restart():  # 0: gor's --exit-after
-                log("replayer-ended", level="warning", replayer=self.name, status=status, mirroring="off")
+                log(
+                    "replayer-ended", level="warning", replayer=self.name, status=status, mirroring="off",
+                    held="unknown: what it had taken and not yet sent is gone",
+                )  # fmt: skip
                 break
             if trio.current_time() - started_at > _HEALTHY_SECONDS:
                 backoff = _FIRST_BACKOFF_SECONDS
@@ -100,6 +103,10 @@ class Replayer:
                 await self._finishing.wait()
                 break
             backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """No process will come any more: what waits, and what is offered from now on, is `dropped_shutdown`."""
         self.feed.queue.shut()
         self._has_ended.set()
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import trio
 
 from launcher.builtin_launch import BuiltinLaunch, ReplayAccount, queue_bytes
+from launcher.child import CannotStart
 from launcher.counters import FeedCounters
 from launcher.feed import Feed, frames, hex_lines
+from launcher.gor_flags import GorOption, is_output
 from launcher.gor_folder import install_helper, make_private_folder
 from launcher.gor_launch import GorLaunch
 from launcher.gor_processes import plan_processes
@@ -56,10 +58,16 @@ async def _serve(plan: Plan, launches: Sequence[tuple[str, Launch]]) -> int:
     if launches:
         mirroring = Mirroring(plan, launches, poller, supervisor.may_restart_replayers)
         new_tap = mirroring.mirror.new_tap
+    status: int | CannotStart
     async with trio.open_nursery() as nursery:
         nursery.start_soon(poller.run)
-        status = await supervisor.run(mirroring)
+        try:
+            status = await supervisor.run(mirroring)
+        except CannotStart as error:  # which the nursery would hide in a group
+            status = error
         nursery.cancel_scope.cancel()
+    if isinstance(status, CannotStart):
+        raise status
     return status
 
 
@@ -91,8 +99,12 @@ class Mirroring:
 
     def start(self, nursery: trio.Nursery) -> None:
         """Starts the replayers; until they read, records wait in their queues."""
+        choice = self._plan.replayer
+        assert choice is not None
+        to = " ".join(_shown(option) for option in self._plan.gor_options if is_output(option))
+        log("mirroring", to=to, replayer=choice.shown, because=choice.reason)
         for replayer in self._replayers:
-            nursery.start_soon(replayer.run)
+            nursery.start_soon(_run_walled, replayer)
         nursery.start_soon(self._stats.run, self._plan.options.stats_interval)
 
     async def finish(self, seconds: float) -> None:
@@ -113,7 +125,7 @@ def _launches(plan: Plan, gor_folder: Path | None) -> list[tuple[str, Launch]]:
     """Each replayer process's name and how to start it."""
     assert plan.replayer is not None, "a plan that mirrors has a replayer"
     if plan.replayer.gor is None:
-        outputs = sum(option.name.startswith("output-") for option in plan.gor_options)
+        outputs = sum(map(is_output, plan.gor_options))
         launch = BuiltinLaunch(
             options=plan.gor_options,
             environ=plan.environ,
@@ -131,6 +143,20 @@ def _launches(plan: Plan, gor_folder: Path | None) -> list[tuple[str, Launch]]:
         (process.shown, GorLaunch(plan.replayer.gor, process, gor_folder, helper, plan.environ, memory_bytes))
         for process in processes
     ]
+
+
+async def _run_walled(replayer: Replayer) -> None:
+    """A defect in what is around a replayer ends that replayer, not the app."""
+    try:
+        await replayer.run()
+    except Exception as error:  # noqa: BLE001 - trio's cancellation is no Exception
+        log("replayer-failed", level="error", replayer=replayer.name, error=repr(error), mirroring="off")
+        replayer.give_up()
+
+
+def _shown(option: GorOption) -> str:
+    """An output as the log names it."""
+    return option.shown if option.name == "output-http" else f"--{option.name}"
 
 
 def _tell_failure(failed: DestinationFailed) -> None:

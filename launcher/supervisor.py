@@ -81,13 +81,16 @@ class Supervisor:
         """The app's exit status. Raises CannotStart."""
         with _received_signals() as signals:
             self._app = app = await child.start(self._command.argv, self._command.environ, inherit_fds=True)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._handle_signals, signals, nursery)
-                nursery.start_soon(self._serve_clients, mirroring, nursery)
-                status = await app.wait()
-                log("app-exited", status=status)
-                await self._shut_down(mirroring)
-                nursery.cancel_scope.cancel()
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._handle_signals, signals, nursery)
+                    nursery.start_soon(self._serve_clients, mirroring, nursery)
+                    status = await app.wait()
+                    log("app-exited", status=status)
+                    await self._shut_down(mirroring)
+                    nursery.cancel_scope.cancel()
+            finally:
+                app.send_signal(signal.SIGTERM)  # still running only after a defect of ours: nobody else would end it
         return status
 
     # ---- clients --------------------------------------------------------------------------------------------

@@ -133,3 +133,20 @@ async def test_a_pipe_without_readers_is_told_to_one_that_waits_for_nothing_else
         os.close(reader)
         await told.wait()
         os.close(writer)
+
+
+async def test_a_callback_that_raises_is_forgotten_and_the_others_live_on():
+    async with running_poller() as poller, pair() as (bad, bad_peer), pair() as (good, good_peer):
+        served = trio.Event()
+
+        def fail(_ready: int) -> None:
+            raise RuntimeError("a defect")
+
+        poller.register(bad.fileno(), READABLE, fail)
+        bad_peer.send(b"x")
+        poller.call_later(0, lambda: fail(0))
+        await trio.testing.wait_all_tasks_blocked()
+        poller.register(good.fileno(), READABLE, lambda _: served.set())
+        good_peer.send(b"x")
+        await served.wait()
+        poller.unregister(good.fileno())

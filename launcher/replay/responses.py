@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_HEAD_BYTES = 64 * 1024  # also of all interim answers together, and of trailers
 MAX_BODY_BYTES = 1024 * 1024  # a longer body costs more to read than a new connection does
@@ -87,7 +88,7 @@ class ResponseReader:
         if not match:
             raise ResponseError("the answer's head is not valid")
         self._status = int(match[2])
-        length, is_chunked, connection = _framing(head)
+        length, is_chunked, connection = _framing(tuple(_FRAMING.findall(head)))
         if self._status < 200 and self._status != 101:
             self._interim_bytes += len(head)
             if self._interim_bytes > MAX_HEAD_BYTES:
@@ -201,12 +202,13 @@ def _unfolded(paragraph: bytes) -> bytes:
     return _FOLD.sub(b" ", paragraph) if b"\n " in paragraph or b"\n\t" in paragraph else paragraph
 
 
-def _framing(head: bytes) -> tuple[int | None, bool, set[bytes]]:
+@lru_cache(maxsize=64)  # a destination's answers differ in little but their length
+def _framing(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[int | None, bool, frozenset[bytes]]:
     """Content-Length, whether the body is chunked (which beats a length), and Connection's words."""
     lengths: set[bytes] = set()
     codings: list[bytes] = []
     connection: set[bytes] = set()
-    for name, value in _FRAMING.findall(head):
+    for name, value in headers:
         words = [word.strip(b" \t") for word in value.lower().split(b",")]
         if name[:2].lower() == b"tr":
             codings += words
@@ -218,4 +220,4 @@ def _framing(head: bytes) -> tuple[int | None, bool, set[bytes]]:
         raise ResponseError("the answer has a transfer coding other than chunked")
     if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
         raise ResponseError("the answer's Content-Length is not valid")
-    return (int(lengths.pop()) if lengths else None), bool(codings), connection
+    return (int(lengths.pop()) if lengths else None), bool(codings), frozenset(connection)

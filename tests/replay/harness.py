@@ -75,15 +75,23 @@ class ReplayerProcess:
         while not any(condition(decode_line(line)) for line in self.lines):
             assert await self._read_lines(), f"the account ended before that: {self.lines}"
 
+    async def until_all(self, condition: Callable[[ReplayerProcess], bool]) -> None:
+        """Reads the account until all that it has said fulfils the condition."""
+        while not condition(self):
+            assert await self._read_lines(), f"the account ended before that: {self.lines}"
+
     async def end(self, drain_seconds: float | None = 20) -> int:
         """Ends its input, with a closing frame or (None) without, reads the account, and returns the exit status."""
         if drain_seconds is not None:
             await self.write(frame(b""), frame(Closing(drain_seconds).encode()))
-        assert self.process.stdin is not None
-        await self.process.stdin.aclose()
+        await self.close_input()
         while await self._read_lines():
             pass
         return await self.process.wait()
+
+    async def close_input(self) -> None:
+        assert self.process.stdin is not None
+        await self.process.stdin.aclose()
 
     async def stderr(self) -> str:
         """All that it has said there, once it has ended."""
@@ -108,6 +116,22 @@ class ReplayerProcess:
         *lines, self._unread = (self._unread + data).split(b"\n")
         self.lines += lines
         return bool(data)
+
+
+def outcomes_are(**outcomes: int) -> Callable[[Ready | Account | DestinationFailed], bool]:
+    """For `until`: the first output's outcomes, as in `outcomes_are(_2xx=1)`."""
+    expected = {name.lstrip("_"): count for name, count in outcomes.items()}
+    return lambda line: isinstance(line, Account) and line.outputs[0].outcomes == expected
+
+
+def received(count: int) -> Callable[[Ready | Account | DestinationFailed], bool]:
+    """For `until`: the first output has received so many records."""
+    return lambda line: isinstance(line, Account) and line.outputs[0].received == count
+
+
+def has_failed(count: int) -> Callable[[ReplayerProcess], bool]:
+    """For `until_all`: so many failures were told, summed up or not."""
+    return lambda running: sum(said.count for said in running.failures) == count
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Each bad destination costs its own copies only: every outcome exact, and a healthy output beside it gets everything."""
+"""Each bad destination costs its own copies only: its outcomes are exact, a healthy output beside it gets all."""
 
 from __future__ import annotations
 
@@ -163,9 +163,12 @@ async def test_an_early_answer_to_a_large_body_that_nobody_reads_is_taken() -> N
         await visit.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
         await trio.sleep_forever()
 
-    async with destination(answer_before_the_body) as bad, beside_a_healthy_one(bad.url, queue_bytes=1 << 27) as (
-        replaying,
-        good,
+    async with (
+        destination(answer_before_the_body) as bad,
+        beside_a_healthy_one(bad.url, queue_bytes=1 << 27) as (
+            replaying,
+            good,
+        ),
     ):
         await replaying.replay(*(post(f"/{number}", bytes(8 << 20)) for number in range(3)))
         assert await replaying.end() == 0

@@ -1,4 +1,4 @@
-"""The small parts: frames, the protocol with the launcher, the queue, tallies, names."""
+"""The small parts: the queue, tallies, the account pipe, names, idle connections."""
 
 from __future__ import annotations
 
@@ -9,123 +9,17 @@ import threading
 import pytest
 import trio
 import trio.testing
-from hypothesis import given
-from hypothesis import strategies as st
 
-from launcher.records import frame
 from launcher.replay.account import AccountPipe
-from launcher.replay.connection import Ended
+from launcher.replay.connection import Connection, Ended
 from launcher.replay.connector import Connector
-from launcher.replay.frames import FrameError, FrameReader
 from launcher.replay.outcomes import FAILURES, OUTCOMES, Tally, status_class
+from launcher.replay.pool import MAX_IDLE_SECONDS, ConnectionPool
 from launcher.replay.record_queue import RECORD_OVERHEAD_BYTES, RecordQueue
 from launcher.replay.resolver import Resolver
-from launcher.replay_protocol import (
-    MAX_DRAIN_SECONDS,
-    Account,
-    Closing,
-    DestinationFailed,
-    Latencies,
-    OutputAccount,
-    Ready,
-    ReplaySettings,
-    decode_line,
-    encode_line,
-)
+from launcher.replay_protocol import Account, DestinationFailed, Latencies, OutputAccount, Ready, decode_line
 
-# ---- frames --------------------------------------------------------------------------------------------------------
-
-
-def frames_of(reader: FrameReader) -> list[bytes]:
-    return list(iter(reader.next_frame, None))
-
-
-@given(st.lists(st.binary(max_size=300)), st.lists(st.integers(0, 1000)))
-def test_frames_come_out_as_they_went_in_whatever_the_split(payloads: list[bytes], cuts: list[int]) -> None:
-    stream = b"".join(map(frame, payloads))
-    reader = FrameReader()
-    found = []
-    ends = [*sorted(cut for cut in cuts if cut < len(stream)), len(stream)]
-    for start, end in zip([0, *ends], ends, strict=False):
-        reader.receive(stream[start:end])
-        found += frames_of(reader)
-    assert found == payloads
-
-
-def test_a_frame_that_is_not_whole_is_not_given() -> None:
-    reader = FrameReader()
-    for byte in frame(b"abc")[:-1]:
-        reader.receive(bytes([byte]))
-        assert reader.next_frame() is None
-
-
-def test_a_frame_over_the_bound_is_an_error_after_the_ones_before_it() -> None:
-    reader = FrameReader(max_frame_bytes=10)
-    reader.receive(frame(b"x" * 10) + frame(b"y" * 11)[:4])
-    assert reader.next_frame() == b"x" * 10
-    with pytest.raises(FrameError, match="11 bytes is longer than the 10"):
-        reader.next_frame()
-
-
-# ---- protocol ------------------------------------------------------------------------------------------------------
-
-
-def test_settings_survive_the_way_with_words_that_are_no_text() -> None:
-    told = ReplaySettings(
-        options=(("http-set-header", os.fsdecode(b"X: \xff\xc3\xa4"), "X: ***"),), queue_bytes=5, stats_interval=0.5
-    )
-    assert ReplaySettings.decode(told.encode()) == told
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [b"", b"[]", b"secret", b'{"options":[],"queue_bytes":1,"stats_interval":1}', b'{"version":2}', b'{"version":1}',
-     b'{"version":1,"options":[["secret"]],"queue_bytes":1,"stats_interval":1}',
-     b'{"version":1,"options":[],"queue_bytes":"secret","stats_interval":1}', b"[" * 100_000],
-)  # fmt: skip
-def test_settings_that_make_no_sense_are_refused_without_repeating_them(payload: bytes) -> None:
-    with pytest.raises(ValueError, match="settings|JSON") as caught:
-        ReplaySettings.decode(payload)
-    assert "secret" not in str(caught.value)
-
-
-def test_a_closing_frame_is_read_and_its_drain_bounded() -> None:
-    assert Closing.decode(Closing(1.2).encode()) == Closing(1.2)
-    assert Closing.decode(b'{"drain_seconds": 1e9}') == Closing(MAX_DRAIN_SECONDS)
-
-
-@pytest.mark.parametrize("payload", [b"{}", b'{"drain_seconds": -1}', b'{"drain_seconds": "1"}', b'{"drain_seconds": NaN}'])
-def test_a_closing_frame_that_makes_no_sense_is_refused(payload: bytes) -> None:
-    with pytest.raises(ValueError, match="drain_seconds"):
-        Closing.decode(payload)
-
-
-OUTPUT = OutputAccount(
-    destination="http://h", received=3, outcomes={"2xx": 1, "reset": 1}, held_bytes=7, retries=1,
-    latencies=Latencies(1, 0.25),
-)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "told",
-    [
-        Ready(42, ("stdout", "http://***@h")),
-        Account((OUTPUT, OUTPUT)),
-        Account((), final=True),
-        DestinationFailed(destination="http://h", kind="tls", error="expired \u2028", count=5),
-    ],
-)
-def test_what_the_replayer_tells_survives_the_way_in_one_line(told: Ready | Account | DestinationFailed) -> None:
-    line = encode_line(told)
-    assert line.count(b"\n") == 1 and line.endswith(b"\n")
-    assert decode_line(line) == told
-
-
-@pytest.mark.parametrize("line", [b"\n", b"x", b"[]", b"{}", b'{"at":"what"}', b'{"at":"ready"}', b'{"at":"account","outputs":[1]}'])
-def test_a_line_that_is_no_account_is_refused(line: bytes) -> None:
-    with pytest.raises(ValueError, match="account line|JSON"):
-        decode_line(line)
-
+OUTPUT = OutputAccount(destination="http://h", received=3, outcomes={"2xx": 3}, held_bytes=0, retries=0)
 
 # ---- queue ---------------------------------------------------------------------------------------------------------
 
@@ -166,7 +60,8 @@ async def test_every_taker_gets_a_record_or_the_end(autojump_clock: trio.testing
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"), [(101, "1xx"), (200, "2xx"), (299, "2xx"), (302, "3xx"), (404, "4xx"), (500, "5xx"), (999, "5xx")]
+    ("status", "outcome"),
+    [(101, "1xx"), (200, "2xx"), (299, "2xx"), (302, "3xx"), (404, "4xx"), (500, "5xx"), (999, "5xx")],
 )
 def test_a_status_counts_in_its_class(status: int, outcome: str) -> None:
     assert status_class(status) == outcome
@@ -179,7 +74,8 @@ def test_every_outcome_has_a_meaning_and_every_failure_is_an_outcome() -> None:
 
 def test_a_failure_is_said_once_for_each_kind_and_then_summed_up() -> None:
     tally = Tally("http://h")
-    for outcome, error in [("refused", "a"), ("2xx", ""), ("refused", "b"), ("dns", "c"), ("unsent", ""), ("refused", "")]:
+    ends = [("refused", "a"), ("2xx", ""), ("refused", "b"), ("dns", "c"), ("unsent", ""), ("refused", "")]
+    for outcome, error in ends:
         tally.received += 1
         tally.count(outcome, error)
     assert [(said.kind, said.error, said.count) for said in tally.take_news()] == [("refused", "a", 1), ("dns", "c", 1)]
@@ -297,3 +193,64 @@ async def test_those_who_wait_for_the_same_name_share_its_result() -> None:
         for _ in range(50):
             nursery.start_soon(resolver.getaddrinfo, b"name", 80)
     assert len(lookups) == 1
+
+
+# ---- idle connections ----------------------------------------------------------------------------------------------
+
+
+def connected() -> tuple[Connection, socket.socket]:
+    """A connection, and the destination's end of it."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    return Connection(ours), theirs
+
+
+def has_ended(theirs: socket.socket) -> bool:
+    """Whether the destination sees the connection's end."""
+    theirs.setblocking(False)
+    try:
+        return theirs.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
+async def test_the_newest_idle_connection_is_taken_first() -> None:
+    pool = ConnectionPool()
+    (first, their_first), (second, their_second) = connected(), connected()
+    pool.give_back(first)
+    pool.give_back(second)
+    assert [pool.take(), pool.take(), pool.take()] == [second, first, None]
+    for each in (first, second, their_first, their_second):
+        each.close()
+
+
+@pytest.mark.parametrize("what", ["an end", "bytes"])
+async def test_an_idle_connection_on_which_anything_came_is_closed_not_taken(what: str) -> None:
+    pool = ConnectionPool()
+    ours, theirs = connected()
+    pool.give_back(ours)
+    if what == "an end":
+        theirs.shutdown(socket.SHUT_WR)
+    else:
+        theirs.send(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+    assert pool.take() is None
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        theirs.send(b"x")
+    theirs.close()
+
+
+@pytest.mark.parametrize("way", ["take", "close_old"])
+async def test_a_connection_that_was_idle_too_long_is_closed(way: str, autojump_clock: trio.testing.MockClock) -> None:
+    pool = ConnectionPool()
+    (old, their_old), (young, their_young) = connected(), connected()
+    pool.give_back(old)
+    await trio.sleep(MAX_IDLE_SECONDS / 2)
+    pool.give_back(young)
+    await trio.sleep(MAX_IDLE_SECONDS / 2 + 0.1)
+    if way == "close_old":
+        pool.close_old()
+        assert has_ended(their_old)
+    assert [pool.take(), pool.take()] == [young, None]
+    assert has_ended(their_old) and not has_ended(their_young)
+    for each in (young, their_old, their_young):
+        each.close()

@@ -1,4 +1,4 @@
-"""What a record becomes on its way to a destination. The expected bytes are those of gor 1.2.0, but where it says so."""
+"""What a record becomes on its way to a destination: what gor 1.2.0 makes of it, but where another way is named."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_a_value_is_taken_literally() -> None:
 
 
 def test_headers_set_one_after_the_other_stand_in_reverse_order() -> None:
-    edits = [header_setter(b"A", b"1"), header_setter(b"B", b"2")]
-    assert edit_head(PREFIX + b"GET / HTTP/1.1\r\n\r\nbody", edits) == PREFIX + b"GET / HTTP/1.1\r\nB: 2\r\nA: 1\r\n\r\nbody"
+    edited = edit_head(PREFIX + b"GET / HTTP/1.1\r\n\r\nbody", [header_setter(b"A", b"1"), header_setter(b"B", b"2")])
+    assert edited == PREFIX + b"GET / HTTP/1.1\r\nB: 2\r\nA: 1\r\n\r\nbody"
 
 
 def test_a_body_that_looks_like_a_head_is_left_alone() -> None:

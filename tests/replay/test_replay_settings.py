@@ -13,10 +13,8 @@ from launcher.replay_protocol import ReplaySettings
 def understood(*words: str) -> Settings:
     """The settings for words as they stand in gor.options."""
     options, _ = parse_flags([Word(word, word, "test") for word in words])
-    told = ReplaySettings(
-        options=tuple((option.name, option.value, option.shown) for option in options), queue_bytes=1000, stats_interval=9
-    )
-    return understand(told)
+    told = tuple((option.name, option.value, option.shown) for option in options)
+    return understand(ReplaySettings(options=told, queue_bytes=1000, stats_interval=9))
 
 
 def output(*words: str) -> HttpOutputSettings:
@@ -99,7 +97,9 @@ def test_headers_are_set_for_all_outputs_alike() -> None:
 
 
 def test_outputs_are_those_asked_for() -> None:
-    settings = understood("--output-null", "--output-stdout=false", "--output-http", "http://a", "--output-http", "http://a")
+    settings = understood(
+        "--output-null", "--output-stdout=false", "--output-http", "http://a", "--output-http", "http://a"
+    )
     assert (settings.has_null, settings.has_stdout) == (True, False)
     assert [each.shown for each in settings.http_outputs] == ["http://a", "http://a#2"]
 

@@ -24,13 +24,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, NoReturn
+from typing import IO, NoReturn, TypeVar
 
 PATIENCE_SECONDS = 30.0  # for an event that takes milliseconds: a noisy machine must not fail a test
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 APPS = Path(__file__).resolve().parent / "apps"
 
 Facts = dict[str, str]
+Found = TypeVar("Found")
 
 _MARK = "SYSTEM_TEST_MARK"
 _POLL_SECONDS = 0.02
@@ -187,7 +188,16 @@ class Launched:
 
     def wait_for_output(self, line: str, *, nth: int = 1) -> None:
         """Waits until the app has written this line for the nth time to its standard output."""
-        self._wait_for(lambda: self._output_lines.count(line + "\n") >= nth or None, f"output {nth} of {line!r}")
+        self._wait_for(lambda: self._output_lines.count(f"{line}\n") >= nth or None, f"output {nth} of {line!r}")
+
+    def wait_for_output_start(self, start: str, *, nth: int = 1) -> str:
+        """The rest of the nth line of standard output that starts so, once it is there."""
+
+        def find() -> str | None:
+            found = [line for line in self._output_lines if line.startswith(start) and line.endswith("\n")]
+            return found[nth - 1][len(start) : -1] if len(found) >= nth else None
+
+        return self._wait_for(find, f"output {nth} of {start!r}...")
 
     def wait_until_listening(self, *, nth: int = 1) -> Facts:
         """Waits until clients can connect."""
@@ -325,13 +335,13 @@ class Launched:
             self._open_streams -= 1
             self._changed.notify_all()
 
-    def _wait_for(self, find: Callable[[], Facts | bool | None], what: str) -> Facts:
+    def _wait_for(self, find: Callable[[], Found | None], what: str) -> Found:
         with self._changed:
             self._changed.wait_for(lambda: find() is not None or not self._open_streams, PATIENCE_SECONDS)
             found = find()
         if found is None:
             self._fail(f"waited in vain for {what}")
-        return found if isinstance(found, dict) else {}
+        return found
 
     def _fail(self, what: str) -> NoReturn:
         raise AssertionError(f"{what}\n{self.story()}")

@@ -92,7 +92,9 @@ def test_what_cant_be_started_gives_a_shells_status_and_one_line_that_names_it(
 
 
 @pytest.mark.parametrize("make", [not_executable, directory, missing, dangling_link])
-def test_status_of_what_cant_be_started_is_what_sh_gives(product: Product, tmp_path: Path, make: Callable[[Path], Path]) -> None:
+def test_status_of_what_cant_be_started_is_what_sh_gives(
+    product: Product, tmp_path: Path, make: Callable[[Path], Path]
+) -> None:
     path = make(tmp_path)
     shells = subprocess.run(["sh", "-c", '"$0"; exit $?', path], stderr=subprocess.DEVNULL).returncode
     assert product.run(*MODES["mirrored"][:1], [path]).status == shells

@@ -7,7 +7,7 @@ obeying it. Commands, one a line, each answered by its own words when it has bee
     stop-listening       close the listener; connections live on
     answer               let the requests that wait be answered
     die SIGNAL           end by this signal
-    exit STATUS          end
+    exit STATUS [SECONDS] end, after taking as long
     orphan               start a process whose parent ends at once: tells `orphan PID`; it ends by itself
     is-gone PID          wait until there is no such process, not even a zombie
 GET /wait tells `waiting` and is answered after `answer`; all else is answered at once with the method and the target.
@@ -124,7 +124,9 @@ def obey(command: str, word: str) -> str:
         os.kill(os.getpid(), number)
         signal.pause()
     elif command == "exit":
-        os._exit(int(word))
+        status, _, seconds = word.partition(" ")
+        time.sleep(float(seconds or 0))
+        os._exit(int(status))
     elif command == "orphan":
         return f"orphan {orphan()}"
     elif command == "is-gone":

@@ -1,0 +1,89 @@
+"""What a launcher that has ended said of its work, as numbers; and which of its processes is which, while it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from tests.system.launched import Facts, Launched
+from tests.system.sink import wait_until
+
+FEED_COUNTERS = ("given", "taken", "dropped_full", "dropped_shutdown", "lost")
+
+
+def tap_counters(launched: Launched) -> dict[str, int]:
+    """The tap's counters at the end, those that are not 0."""
+    [end] = launched.facts("end")
+    return {name: int(value) for name, value in end.items() if value.isdigit() and value != "0"}
+
+
+def feed_counters(launched: Launched, replayer: str = "builtin") -> dict[str, int]:
+    """The counters of one replayer's feed at the end; for gor `replayer` is the destination."""
+    [feed] = [facts for facts in _final(launched, "feed") if facts["replayer"] == replayer]
+    return {name: int(feed[name]) for name in FEED_COUNTERS}
+
+
+def outcomes(launched: Launched, destination: str) -> dict[str, int]:
+    """What the built-in replayer said at the end of its copies for one destination, `received` included."""
+    [output] = [facts for facts in _final(launched, "output") if facts["destination"] == destination]
+    told = {name: int(value) for name, value in output.items() if value.isdigit()}
+    return {name: value for name, value in told.items() if name not in ("retries", "held_bytes", "latency_max_ms")}
+
+
+def _final(launched: Launched, at: str) -> list[Facts]:
+    return [facts for facts in launched.facts(at) if facts.get("final") == "true"]
+
+
+# ---- processes -----------------------------------------------------------------------------------------------------
+
+
+def is_builtin(pid: int) -> bool:
+    return b"\0--replay\0" in _read(pid, "cmdline")
+
+
+def is_helper(pid: int) -> bool:
+    return b"/gor_helper.py\0" in _read(pid, "cmdline") and not b"\0--middleware\0" in _read(pid, "cmdline")
+
+
+def is_gor(pid: int) -> bool:
+    return b"\0--middleware\0" in _read(pid, "cmdline")
+
+
+def process(launched: Launched, is_wanted: Callable[[int], bool], *, other_than: set[int] = frozenset()) -> int:  # type: ignore[assignment]
+    """The process of a kind, once there is one that is not among those."""
+    found: list[int] = []
+
+    def find() -> bool:
+        found[:] = [pid for pid in launched.processes() if is_wanted(pid) and pid not in other_than]
+        return bool(found)
+
+    wait_until(find, f"a process that is one: {is_wanted.__name__}")
+    return found[0]
+
+
+def resident_bytes(pid: int) -> int:
+    return _status(pid, "VmRSS")
+
+
+def peak_resident_bytes(pid: int) -> int:
+    """The most that the process has ever had."""
+    return _status(pid, "VmHWM")
+
+
+def _status(pid: int, name: str) -> int:
+    lines = dict(line.split(":", 1) for line in _read(pid, "status").decode().splitlines())
+    return int(lines[name].split()[0]) * 1024  # proc(5): "12345 kB"
+
+
+def _read(pid: int, name: str) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    return b""
+
+
+def kill(pid: int, number: int) -> None:
+    """Signals a process that may have ended."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)

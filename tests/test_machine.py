@@ -1,0 +1,68 @@
+"""What the machine and the start tell: addresses, memory, environment, how to run again."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from launcher import addresses, itself, memory
+from launcher.environment import is_dyno, original_environ
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(("address", "is_private"), [
+    ("10.1.2.3", True), ("172.31.0.1", True), ("192.168.0.1", True), ("100.64.0.1", True), ("fd00::1", True),
+    ("127.0.0.1", False), ("::1", False), ("169.254.1.1", False), ("fe80::1", False), ("192.0.2.1", False),
+    ("172.32.0.1", False), ("2001:db8::1", False), ("100.128.0.1", False),
+])  # fmt: skip
+def test_private_addresses_are_those_that_no_public_network_has(address, is_private):
+    assert addresses.is_private(address) is is_private
+
+
+def test_a_listened_port_is_not_free():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert not addresses.is_free("127.0.0.1", port)
+        assert not addresses.is_free(addresses.any_host(), port)
+        assert addresses.free_port(port) != port
+    assert addresses.is_free("127.0.0.1", port)
+    assert addresses.free_port(port) == port
+
+
+def test_past_the_last_port_any_free_one_is_taken():
+    assert 1024 <= addresses.free_port(65536) <= 65535
+
+
+def test_memory_is_known():
+    assert 1024**2 < memory.resident_bytes(os.getpid()) < memory.limit_bytes()
+    assert memory.resident_bytes(2**22 + 1) == 0  # above any pid
+
+
+def test_the_original_environment_is_what_the_process_was_given():
+    code = "import os; os.environ.clear(); from launcher.environment import original_environ; print(original_environ())"
+    given = {"A": "1", "B": "x=y", "C": "\udcff"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env={**given, "PYTHONPATH": str(ROOT), "LANG": "C"},
+        capture_output=True, check=True,
+    )  # fmt: skip
+    assert eval(ran.stdout) == {**given, "PYTHONPATH": str(ROOT), "LANG": "C"}
+
+
+def test_a_dyno_says_so():
+    assert is_dyno({"DYNO": "web.1"})
+    assert not is_dyno({"DYNO": ""})
+    assert not is_dyno({})
+    assert "PATH" in original_environ()
+
+
+def test_the_command_to_run_again_runs_the_launcher_isolated():
+    command = itself.command()
+    assert {"-I", "-u"} <= set(command)
+    ran = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True, cwd="/")
+    assert ran.stdout.startswith("start-traffic-duplicator ")
