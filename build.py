@@ -221,7 +221,7 @@ def inputs_digest() -> str:
 
 def bundle_packages() -> None:
     """The packages of requirements.txt, trimmed, in BUNDLE: kept for the next build."""
-    wanted = {RUNTIME: digest(ROOT / RUNTIME)}
+    wanted = {RUNTIME: digest(ROOT / RUNTIME), "left out": list(LEFT_OUT)}
     if read_json(BUNDLED) == wanted:
         return
     say(f"Fetching the packages of {RUNTIME}")

@@ -5,14 +5,19 @@ COMMAND is your own app in place of the demo's. With GOR=path in the environment
 of the built-in replayer. Exit status 0 only if every request and every copy is where it should be.
 """
 
+# ruff: noqa: E402
+
 from __future__ import annotations
+
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # while the rest is imported nothing has started: just end
 
 import argparse
 import io
 import os
 import shlex
 import shutil
-import signal
 import sys
 import textwrap
 import time
@@ -34,18 +39,18 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv[:end_of_ours])
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # they end everything in order, as Ctrl-C does
     try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)  # each ends everything in order, as KeyboardInterrupt
         return demonstrate(arguments.file.resolve(), argv[end_of_ours + 1 :], arguments.keep)
-    except DemoError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("\nInterrupted: all that was started has been ended.")
         return 130
     except BrokenPipeError:  # nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (DemoError, OSError) as error:  # OSError: no loopback, no room for a temporary file...
+        print(f"Error: {error}", file=sys.stderr)
         return 1
 
 
@@ -57,21 +62,23 @@ def demonstrate(file: Path, command: list[str], keep: bool) -> int:
     app = command or [sys.executable, str(Path(__file__).with_name("app.py"))]
     with Launched() as launched:
         started_at = time.monotonic()
-        launched.start(file, ["--to", destination.url, "--replayer", replayer], app)
-        print_scene(launched.port, shlex.join(command) or "demo/app.py", gor or "the built-in replayer", destination)
+        launched.start(file, ["--to", f"http://{destination.address}", "--replayer", replayer], app)
+        print_scene(launched.port, command, gor or "the built-in replayer", destination.address)
         launched.wait_until_it_listens()
         ready_at = time.monotonic()
         exchanges = list(send(VISITS if command else VARIED, launched.port))
         answered_at = time.monotonic()
         copies = sum(exchange.request.is_copied for exchange in exchanges)
         wait_until(lambda: len(destination.arrivals) >= copies, COPIES_SECONDS)
+        copied_at = time.monotonic()
         problems = print_exchanges(exchanges, destination.arrivals)
         if keep:
             wait_for_ctrl_c(launched, destination)
-        launched.stop()
+        if not launched.stop():
+            problems.append("The app did not end when it was asked to, so all was killed, the launcher's account too.")
         problems += print_counters(launched, len(destination.arrivals), None if keep else len(exchanges), bool(gor))
-        print(f"\n   Time: {ready_at - started_at:.1f} s until the app listened, {answered_at - ready_at:.2f} s for the"
-              f" {len(exchanges)} requests")  # fmt: skip
+        print(f"\n   {ready_at - started_at:.1f} s until the app listened, {answered_at - ready_at:.2f} s for the"
+              f" requests, {copied_at - answered_at:.2f} s for the copies")  # fmt: skip
         if problems:
             print("\nIt does not balance:", *problems, "\nThe log:", launched.log_text(), sep="\n")
             return 1
@@ -81,19 +88,20 @@ def demonstrate(file: Path, command: list[str], keep: bool) -> int:
     return 0
 
 
-def print_scene(port: int, app: str, replayer: str, destination: Destination) -> None:
+def print_scene(port: int, command: Sequence[str], replayer: str, destination: str) -> None:
+    app = textwrap.shorten(shlex.join(command) or "demo/app.py", 33, placeholder="...")
     print(f"""
-   requests --> 127.0.0.1:{port}, the launcher --> {textwrap.shorten(app, 33, placeholder="...")}
-                  |
-                  +-- copies, by {Path(replayer).name} --> {destination.url}
+   requests --> launcher, 127.0.0.1:{port} --> {app}
+                   |
+                   +-- {Path(replayer).name} --> destination, {destination}
 """)
 
 
 def print_exchanges(exchanges: Sequence[Exchange], arrivals: Sequence[Copy]) -> list[str]:
-    """A line for each request: what the app answered, and what came to the destination of it. What is wrong, in words."""
+    """A line for each request: the app's answer, and what came to the destination. What is wrong, in words."""
     problems = []
     unclaimed = list(arrivals)
-    print(f"   {'request':<39}{'the app':<24}the destination")
+    print(f"   {'request':<39}{'the app':<23}the destination")
     for exchange in exchanges:
         request = exchange.request
         has_arrived = request.copy in unclaimed
@@ -105,7 +113,7 @@ def print_exchanges(exchanges: Sequence[Exchange], arrivals: Sequence[Copy]) -> 
             problems.append(f"{'No' if request.is_copied else 'A'} copy of {request} arrived.")
         answer = exchange.answer if exchange.is_right else "wrong: see below"
         got = "1 copy, intact" if has_arrived else "no copy" if request.is_copied else "not copied"
-        print_line(exchange.is_right and has_arrived == request.is_copied, f"{request!s:<39}{answer:<24}{got}")
+        print_line(exchange.is_right and has_arrived == request.is_copied, f"{request!s:<39}{answer:<23}{got}")
     return problems + [f"A copy arrived that nobody sent: {' '.join(copy)}" for copy in unclaimed]
 
 
@@ -116,7 +124,7 @@ def print_counters(launched: Launched, arrivals: int, sent: int | None, by_gor: 
     """
     facts = launched.facts()
     problems = []
-    print(f"\n   {'counter':<39}{'the launcher':<24}counted here")
+    print(f"\n   {'counter':<39}{'the launcher':<23}counted here")
     for meaning, at, name, counted in (
         ("requests seen", "end", "seen", sent),
         ("given to the replayer", "end", "offered", arrivals),
@@ -129,7 +137,7 @@ def print_counters(launched: Launched, arrivals: int, sent: int | None, by_gor: 
             continue  # a gor keeps no account
         told = facts.get(at, {}).get(name, "nothing")
         is_well = counted is None or told == str(counted)
-        print_line(is_well, f"{meaning:<39}{told:<24}{'' if counted is None else counted}".rstrip())
+        print_line(is_well, f"{meaning:<39}{told:<23}{'' if counted is None else counted}".rstrip())
         if not is_well:
             problems.append(f"The log says at={at} {name}={told}; it should be {counted}.")
     return problems
@@ -146,13 +154,14 @@ def wait_for_ctrl_c(launched: Launched, destination: Destination) -> None:
     """Returns at Ctrl-C, or when the app has ended."""
     print(f"""
    It keeps running until Ctrl-C. Try:
-      curl -i http://127.0.0.1:{launched.port}/hello     the app, through the launcher
-      curl {destination.url}              what has arrived at the destination
+      curl -i http://127.0.0.1:{launched.port}/hello  the app, through the launcher
+      curl http://{destination.address}           what has arrived at the destination
       tail -f {launched.log.name}
 """)
     try:
         while launched.is_running():
             time.sleep(0.1)
+        print("   The app has ended.")
     except KeyboardInterrupt:
         print()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from typing import NamedTuple
 
 from serving import Handler, Server
@@ -29,14 +28,9 @@ class Destination(Server):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Keeper)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.address = f"127.0.0.1:{self.server_address[1]}"
         self.arrivals: list[Copy] = []
-        self.last_arrival = 0.0  # by time.monotonic
         threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def keep(self, copy: Copy) -> None:
-        self.arrivals.append(copy)
-        self.last_arrival = time.monotonic()
 
 
 class Keeper(Handler):
@@ -47,7 +41,7 @@ class Keeper(Handler):
     def answer(self) -> None:
         copy = Copy.of(self.command, self.path, self.read_body())
         if "X-Traffic-Duplicator" in self.headers:
-            self.server.keep(copy)
+            self.server.arrivals.append(copy)
             self.send(b"kept\n", "text/plain")
             return
         arrivals = self.server.arrivals

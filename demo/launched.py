@@ -44,7 +44,8 @@ class Launched:
         """Starts the file. Nothing of what the user has set for a launcher counts here."""
         given = {name: value for name, value in os.environ.items() if not name.startswith("TRAFFIC_DUPLICATOR_")}
         given.pop("DYNO", None)
-        ours = ["--port", str(self.port), "--host", "127.0.0.1", "--gor-options", os.devnull, "--strict"]
+        ours = ["--host", "127.0.0.1", "--port", str(self.port), "--gor-options", os.devnull]
+        ours += ["--stats-interval", "5", "--strict"]
         try:
             self._process = subprocess.Popen(
                 [file, *ours, *options, "--", *command], env=dict([*given.items(), self._mark]),
@@ -58,7 +59,8 @@ class Launched:
         """Returns when clients can connect, which is when the app accepts. Raises DemoError."""
         wait_until(lambda: not self.is_running() or "listening" in self.facts(), LISTEN_SECONDS)
         if not self.is_running():
-            raise DemoError(f"the app, or the launcher, ended before it listened. They said:\n\n{self.log_text()}")
+            told = self.log_text() or "(nothing)\n"
+            raise DemoError(f"the app, or the launcher, ended before it listened. They said:\n\n{told}")
         if "listening" not in self.facts():
             hint = "It finds its port in the variable PORT;\nin its command, {port} stands for it."
             raise DemoError(f"the app did not listen within {LISTEN_SECONDS} s. {hint}\n\n{self.log_text()}")
@@ -66,13 +68,14 @@ class Launched:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def stop(self) -> None:
-        """Ends the launcher as a platform would, then whatever is left of all that was started."""
+    def stop(self) -> bool:
+        """Ends the launcher as a platform would, then whatever is left. False if the launcher had to be killed."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # it takes a second, and it must not be interrupted
         if self._process is not None:
             self._process.terminate()
             wait_until(lambda: not self.is_running(), STOP_SECONDS)
+        has_ended = not self.is_running()
         for number in (signal.SIGTERM, signal.SIGKILL):
             for pid in self._left():
                 try:
@@ -83,6 +86,7 @@ class Launched:
         if self._process is not None:
             self._process.kill()  # where there is no /proc to find it by
             self._process.wait()
+        return has_ended
 
     def _left(self) -> list[int]:
         """Processes that carry our mark, whoever their parents are now."""

@@ -34,6 +34,8 @@ from launcher.replayers import Running
 _OVERHEAD_BYTES = 48 * 1024**2  # of the process itself: 30 MB and some connections
 _SHARE_OF_QUEUES = 0.5  # of the rest: Python's objects around the records, and what is being sent
 _LEAST_QUEUE_BYTES = 1024**2
+# Ignores from its birth what the replayer ignores: its Python takes 0.2 s to say so, and the platform may be quicker.
+_DEAF = ("/bin/sh", "-c", "trap '' TERM INT HUP; exec \"$@\"", "replayer")
 _LAST_ACCOUNT_SECONDS = 0.2  # of the end's time, for the final account and the exit
 
 
@@ -59,7 +61,7 @@ class BuiltinLaunch:
         account_out, account_in = os.pipe()
         try:
             child = await start(
-                [*itself.command(), "--replay", "--launcher-pipe", str(account_in)],
+                [*_DEAF, *itself.command(), "--replay", "--launcher-pipe", str(account_in)],
                 self.environ, stdin=records_out, stderr=PIPE, pass_fds=[account_in],
             )  # fmt: skip
         except CannotStart:
@@ -132,8 +134,8 @@ class ReplayAccount:
             self.is_ready.set()
 
     def process_ended(self) -> None:
-        """What the process said last is kept."""
-        self._ended = {output.destination: replace(output, held_bytes=0) for output in self.outputs()}
+        """What the process said last is kept. What it still held then has an unknown end."""
+        self._ended = {output.destination: _settled(output) for output in self.outputs()}
         self._current = {}
 
     def outputs(self) -> list[OutputAccount]:
@@ -143,6 +145,12 @@ class ReplayAccount:
             else self._current.get(name) or self._ended[name]
             for name in {**self._ended, **self._current}
         ]  # fmt: skip
+
+
+def _settled(output: OutputAccount) -> OutputAccount:
+    unknown = output.received - sum(output.outcomes.values())
+    outcomes = Counter(output.outcomes) + Counter(unknown=unknown)
+    return replace(output, outcomes=dict(outcomes), held_bytes=0)
 
 
 def _sum(before: OutputAccount, now: OutputAccount) -> OutputAccount:

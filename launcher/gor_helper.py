@@ -241,7 +241,7 @@ def run(path: str, words: list[str], *, echoes_responses: bool) -> int:
 
 
 def end_gor(gor: int) -> None:
-    """SIGTERM, then SIGKILL (1.3.x ignores SIGTERM when an output is limited to 0)."""
+    """SIGTERM, which ends a gor within milliseconds; then SIGKILL."""
     ears = Ears(None, keeps_responses=False)
     try:
         ears.wait({}, 0)  # raises if gor has ended: whoever is our parent now, it isn't gor

@@ -59,7 +59,11 @@ class GorLaunch:
             for stream in (child.stdout, child.stderr):
                 if stream is not None:
                     readers.start_soon(self._pass_on, stream)
-            return Running(child, await _open_when_read(fifo, child))
+            try:
+                return Running(child, await _open_when_read(fifo, child))
+            except BaseException:  # cancelled, too: nobody else would end it
+                child.send_signal_to_group(signal.SIGKILL)
+                raise
         finally:
             fifo.unlink()
 

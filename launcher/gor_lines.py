@@ -26,9 +26,9 @@ _KNOWN = re.compile(
     re.VERBOSE,
 )
 _REQUEST = re.compile(  # from here on it is a request, a response or a record: 1.2.0, mostly with --verbose 3
-    r"""(?<=Failed\ to\ decode\ input\ payload).*
-    | (?<=Failed\ to\ send\ request:).* | (?<=Found\ malformed\ record).*
-    | (?<=Sending:).* | (?<=Received:).* | (?<=[Rr]esponse:).*
+    r"""(?<=Failed\ to\ decode\ input\ payload\ ).*
+    | (?<=Failed\ to\ send\ request:\ ).* | (?<=Found\ malformed\ record\ ).*
+    | (?<=Sending:\ ).* | (?<=Received:\ ).* | (?<=[Rr]esponse:\ ).*
     | \b[A-Za-z]+\ \S+\ HTTP/\d.* | \bHTTP/\d\.\d\ \d{3}.*""",
     re.VERBOSE | re.DOTALL,
 )
@@ -47,9 +47,10 @@ def known_line(line: bytes, mask: Callable[[str], str] = str) -> str | None:
 
     `mask` takes secrets out. It is called before the line is cut: half a secret would not be recognised.
     """
+    line = line.rstrip(b"\r\n")
     if not _KNOWN.match(line):
         return None
-    text = _REQUEST.sub(" …", line.rstrip(b"\r\n").decode(errors="backslashreplace"))
+    text = _REQUEST.sub("…", line.decode(errors="backslashreplace"))
     for pattern, replacement in _REMOVED:
         text = pattern.sub(replacement, text)
     text = "".join(character if character.isprintable() else repr(character)[1:-1] for character in mask(text))

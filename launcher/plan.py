@@ -144,7 +144,7 @@ class _Planner:
         self._warnings += [*from_file.warnings, *to_warnings]
         self._secrets = (*from_file.secrets, *hidden(from_to, {}))
         found = (*from_file.options, *from_to)
-        if not any(map(is_output, found)):
+        if not self._problems and not any(map(is_output, found)):
             self._problems.append(
                 "there is no destination: use --to URL, TRAFFIC_DUPLICATOR_TO, "
                 f"or --output-http in {DEFAULT_GOR_OPTIONS}"

@@ -13,15 +13,28 @@ from launcher.relay import AppAddress
 _CONNECT_SECONDS = 1.0  # an app that takes longer has a full backlog: it listens, and that counts as accepting
 
 
+_LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+
+
 async def accepting_address(port: int, unix_socket: str | None) -> AppAddress | None:
     """Where the app accepts: its Unix socket, else 127.0.0.1, else ::1; None while it doesn't."""
     if unix_socket is not None:
         accepts = Path(unix_socket).exists() and await _accepts(socket.AF_UNIX, unix_socket)
         return AppAddress(socket.AF_UNIX, unix_socket) if accepts else None
-    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+    for family, host in _LOOPBACKS:
         if await _accepts(family, (host, port)):
             return AppAddress(family, (host, port), addresses.private_address(family))
     return None
+
+
+async def is_taken(host: str, port: int) -> bool:
+    """Whether somebody accepts where clients are to connect."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    places = _LOOPBACKS if host in ("::", "0.0.0.0") else ((family, host),)
+    for place_family, place in places:
+        if await _accepts(place_family, (place, port)):
+            return True
+    return False
 
 
 async def accepts(app: AppAddress) -> bool:

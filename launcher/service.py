@@ -96,9 +96,11 @@ class Mirroring:
         )
         self.mirror = Mirror([replayer.feed.queue for replayer in self._replayers], budget, settings)
         self._stats = Stats(self.mirror, self._replayers)
+        self._has_started = False
 
     def start(self, nursery: trio.Nursery) -> None:
         """Starts the replayers; until they read, records wait in their queues."""
+        self._has_started = True
         choice = self._plan.replayer
         assert choice is not None
         to = " ".join(_shown(option) for option in self._plan.gor_options if is_output(option))
@@ -109,6 +111,8 @@ class Mirroring:
 
     async def finish(self, seconds: float) -> None:
         """Lets the replayers end their work, for at most `seconds`, and tells what became of everything."""
+        if not self._has_started:
+            return
         async with trio.open_nursery() as nursery:
             for replayer in self._replayers:
                 nursery.start_soon(replayer.finish, seconds)

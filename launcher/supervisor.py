@@ -22,7 +22,7 @@ from launcher import child
 from launcher.app_command import AppCommand
 from launcher.child import Child
 from launcher.log import log
-from launcher.readiness import accepting_address, accepts
+from launcher.readiness import accepting_address, accepts, is_taken
 from launcher.relay import AppAddress, Relay
 
 FORWARDED = ("SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGWINCH")
@@ -122,7 +122,7 @@ class Supervisor:
             address = await accepting_address(site.app_port, site.app_socket)
             if address is not None:
                 return address
-            if await accepting_address(site.port, None) is not None:
+            if await is_taken(site.host, site.port):
                 log(
                     "port-taken", level="error", port=site.port, mirroring="off",
                     hint=f"the app listens on {site.port} itself: let it listen on the port in PORT, "

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.gor_helper import Lines
+from tests.pythons import supported_pythons
 
 HELPER = Path(__file__).parent.parent / "launcher" / "gor_helper.py"
 PATIENCE_SECONDS = 20.0
@@ -42,10 +43,10 @@ signal.pause()
 class StandIn:
     """A gor of a few lines: `gor_input` is what the helper gave it, `respond` what gor gives the helper."""
 
-    def __init__(self, fifo: Path, *words: str) -> None:
+    def __init__(self, fifo: Path, *words: str, python: str = sys.executable) -> None:
         os.mkfifo(fifo, 0o600)
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", STAND_IN, sys.executable, "-I", "-S", "-u", str(HELPER), *words],
+            [sys.executable, "-I", "-S", "-c", STAND_IN, python, "-I", "-S", "-u", str(HELPER), *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )
         self.pid = self._process.pid
@@ -136,6 +137,17 @@ def test_the_end_of_the_pipe_ends_gor_after_all_was_passed_on(helper: StandIn) -
     output, errors = helper.read_to_end()
     assert output == b"aa\n" * 100
     assert errors == "SIGTERM\n"
+
+
+@pytest.mark.parametrize("python", supported_pythons())
+def test_it_runs_on_each_python(fifo: Path, tmp_path: Path, python: str) -> None:
+    for words in ([], ["--echo-responses"], ["cat"]):
+        helper = StandIn(fifo, str(fifo), *words, python=python)
+        helper.write(b"aa\n")
+        helper.close_fifo()
+        output, errors = helper.read_to_end()
+        helper.close()
+        assert (output, errors) == (b"aa\n", "SIGTERM\n")
 
 
 def test_the_end_of_gor_ends_the_helper(helper: StandIn) -> None:

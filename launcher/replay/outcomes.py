@@ -27,6 +27,7 @@ OUTCOMES: Mapping[str, str] = {
     "write_failed": "the output could not be written: nobody reads it any more, or its disk is full",
     "queue_full": "the output held as much as it may",
     "unsent": "still waiting, or unanswered, when the replayer had to end",
+    "unknown": "held by a replayer that died: sent or not, the launcher can't tell",
 }
 
 # Those that are also said in words. `unsent` is not: the final account says it.

@@ -81,7 +81,7 @@ class Product:
         with self.launch(options, command, environ=environ, port=port, cwd=cwd, prefix=prefix) as launched:
             launched.close_stdin()
             status = launched.wait()
-            return Finished(status, launched.output, launched.log)
+            return Finished(status, launched.output, launched.log, launched.port)
 
     def _environ(self, asked: Mapping[str, str | None], port: int | None) -> dict[str, str]:
         base = {"PATH": SYSTEM_PATH, "HOME": str(self.home), "PORT": str(port or free_port())}
@@ -90,11 +90,12 @@ class Product:
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run left behind: status, standard output, standard error."""
+    """What a run left behind: status, standard output, standard error, and the port in PORT."""
 
     status: int
     output: str
     log: str
+    port: int
 
     def facts(self, at: str) -> list[Facts]:
         return facts_at(self.log.splitlines(), at)
@@ -116,7 +117,7 @@ class Launched:
         self.words = list(words)
         self.mark = uuid.uuid4().hex
         self.environ = {**environ, _MARK: self.mark}
-        self.port = int(environ.get("PORT", 0))
+        self.port = int(environ["PORT"]) if environ.get("PORT", "").isdigit() else 0
         self._cwd = cwd
         self._changed = threading.Condition()
         self._output_lines: list[str] = []

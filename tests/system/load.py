@@ -83,11 +83,13 @@ def request(
 def chunked(rng: random.Random, body: bytes, *, extensions: bool = False, trailers: Lines = ()) -> bytes:
     """The body in chunks of random sizes."""
     parts = []
-    while body:
-        size = rng.randint(1, max(1, min(len(body), 40_000)))
+    position = 0
+    while position < len(body):
+        size = rng.randint(1, min(len(body) - position, 40_000))
         extension = rng.choice((b"", b";a", b";name=value", b';q="x;\\" y"', b";a=1;b=2")) if extensions else b""
-        parts.append(rng.choice((b"%x", b"%X", b"0%x")) % size + extension + b"\r\n" + body[:size] + b"\r\n")
-        body = body[size:]
+        line = rng.choice((b"%x", b"%X", b"0%x")) % size + extension
+        parts.append(line + b"\r\n" + body[position : position + size] + b"\r\n")
+        position += size
     ends = "".join(f"{line}\r\n" for line in trailers).encode()
     return b"".join(parts) + b"0\r\n" + ends + b"\r\n"
 
@@ -260,7 +262,7 @@ def send_all(port: int, requests: Sequence[Request], *, connections: int = 32, i
 
 @contextmanager
 def sending(
-    port: int, requests: Sequence[Request], *, connections: int = 4, pause_seconds: float = 0.002
+    port: int, requests: Sequence[Request], *, connections: int = 4, pause_seconds: float = 0.03
 ) -> Iterator[Traffic]:
     """Sends requests in the background, with a pause after each batch on a connection, until the block ends.
 

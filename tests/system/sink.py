@@ -86,6 +86,7 @@ class Sink:
         self.port = int(process.stdout.readline())  # told once it listens
         self._counted_bytes = 0
         self._count = 0
+        self._highest_id = -1
 
     @property
     def url(self) -> str:
@@ -98,12 +99,22 @@ class Sink:
     @property
     def count(self) -> int:
         """How many requests have arrived whole."""
+        self._read_news()
+        return self._count
+
+    @property
+    def highest_id(self) -> int:
+        """The highest id that has arrived: with ids in order, how far the copies have come; -1 at first."""
+        self._read_news()
+        return self._highest_id
+
+    def _read_news(self) -> None:
         with self.path.open("rb") as file:
             file.seek(self._counted_bytes)
-            news = file.read()
-        self._counted_bytes += len(news)
-        self._count += news.count(b"\n")
-        return self._count
+            lines = file.read().split(b"\n")[:-1]  # behind the last newline a line may be half written
+        self._counted_bytes += sum(len(line) + 1 for line in lines)
+        self._count += len(lines)
+        self._highest_id = max([self._highest_id, *(json.loads(line)["id"] for line in lines)])
 
     def arrivals(self) -> list[Arrival]:
         return journal(self.path)
@@ -141,6 +152,7 @@ class Server:
         self.hangs = hangs
         self.is_deaf = is_deaf
         self.connections = 0
+        self.transports: list[asyncio.Transport] = []  # one that is not read has nobody else who keeps it
         self._journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def write(self, **facts: object) -> None:
@@ -167,6 +179,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._server.transports.append(transport)
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._server.is_deaf:
             transport.pause_reading()
@@ -185,6 +198,7 @@ class Connection(asyncio.Protocol):
             self._handle()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._server.transports.remove(self._transport)
         if self._download is not None:
             self._download.cancel()
 

@@ -145,7 +145,7 @@ def test_the_app_gets_exactly_the_environment_that_the_file_was_given(
 ) -> None:
     given = {os.fsencode(name): os.fsencode(value) for name, value in {**plain(used_home), **poison, **locale}.items()}
     given |= {
-        b"TRAFFIC_DUPLICATOR_ENABLED": b"false", b"app.mode": b"a dot's \"value\"",
+        b"TRAFFIC_DUPLICATOR_ENABLED": b"false", b"PORT": b"5000", b"app.mode": b"a dot's \"value\"",
         b"with-dash": b"", b"LINES_": b"one\ntwo\n", b"ODD": bytes(range(1, 256)), b"odd name": b"$(false) `false`",
         b"td_python": b"/nonexistent", b"td_file": b"/nonexistent", b"BASH_FUNC_echo%%": b"() { false; }",
     }  # fmt: skip
@@ -212,11 +212,11 @@ def test_never_runs_what_someone_else_may_have_put_into_the_temporary_folder(pyz
     assert list(elsewhere.iterdir()) == []
 
 
-def test_a_tree_that_lost_files_is_made_whole_again(pyz: Path, home: Path) -> None:
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("")], ids=["gone", "emptied"])
+def test_a_tree_that_lost_files_is_made_whole_again(pyz: Path, home: Path, damage: Callable[[Path], object]) -> None:
     run([pyz, "--version"], plain(home))
     [tree] = unpacked_below(home)
-    (tree / "site-packages" / "trio" / "_core" / "_run.py").unlink()
-    (tree / "site-packages" / "launcher" / "options.py").write_text("")
+    damage(tree / "site-packages" / "launcher" / "options.py")
     assert run([pyz, "--version"], plain(home)) == (0, VERSION_LINE, "")
     with zipfile.ZipFile(pyz) as archive:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist() if "site-packages/" in entry.filename}
@@ -297,17 +297,18 @@ def without_python(
 
 
 @pytest.mark.parametrize(
-    "options",
-    [[], ["--"], ["--to", "http://a.example", "--sample=5"], ["--port", "5000", "--"], ["--port=5000"]],
-    ids=" ".join,
+    ("options", "port"),
+    [([], 5000), (["--"], 5000), (["--to", "http://a.example", "--sample=5"], 5000),
+     (["--port", "6000", "--"], 6000), (["--port=6000"], 6000)],
 )
 def test_without_any_python_the_command_runs_unmirrored_and_one_line_says_so(
-    pyz: Path, home: Path, in_namespace: Callable[..., list[str]], no_system_python: dict[str, str], options: list[str]
-) -> None:
-    app = ["sh", "-c", 'printf "%s|" "$@"; exit 7', "sh", "-p", "{port}", "a b", "tcp://[::]:{port}", ""]
+    pyz: Path, home: Path, in_namespace: Callable[..., list[str]], no_system_python: dict[str, str],
+    options: list[str], port: int,
+) -> None:  # fmt: skip
+    app = ["sh", "-c", 'printf "%s|" "$PORT" "$@"; exit 7', "sh", "-p", "{port}", "a b", "tcp://[::]:{port}", ""]
     words = without_python(in_namespace, no_system_python, pyz, *options, *app)
     status, out, errors = run(words, {**plain(home), "PORT": "5000"})
-    assert (status, out) == (7, "-p|5000|a b|tcp://[::]:5000||")
+    assert (status, out) == (7, f"{port}|-p|{port}|a b|tcp://[::]:{port}||")
     told = "start-traffic-duplicator needs Python 3.10 or newer (found none); the command runs without being mirrored\n"
     assert errors == told
 

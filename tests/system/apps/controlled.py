@@ -1,9 +1,10 @@
 """A web app that does what its standard input says and tells on its standard output what it did, so that tests wait
 for events instead of sleeping.
 
-It starts without listening, says `started` and whether PORT was given, and tells each signal (`got SIGTERM`) without
-obeying it. Commands, one a line, each answered by its own words when it has been done:
-    listen [WHERE]       accept clients there: a port (PORT's by default) of 127.0.0.1, or the path of a Unix socket
+It starts without listening, says `started`, and tells each signal (`got SIGTERM`) without obeying it. Commands, one a
+line or an argument, each answered by its own words when it has been done:
+    listen [[HOST] PORT] accept clients there: by default on 127.0.0.1 and the port in PORT
+    listen PATH          accept clients at a Unix socket
     stop-listening       close the listener; connections live on
     answer               let the requests that wait be answered
     die SIGNAL           end by this signal
@@ -18,20 +19,24 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import socket
 import socketserver
 import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
 
-TOLD_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGWINCH")
+TOLD_SIGNALS = {  # but for those that are ignored
+    signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN,
+    signal.SIGTTOU, signal.SIGWINCH,
+}  # fmt: skip
 ORPHAN_SECONDS = 0.2
 
 may_answer = threading.Event()
 
 
 def tell(line: str) -> None:
-    os.write(1, line.encode() + b"\n")  # one write a line: a signal handler may come in between
+    os.write(1, line.encode() + b"\n")  # one write a line: several threads tell
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -62,6 +67,10 @@ class TcpServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
 
+    def __init__(self, host: str, port: int) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), Handler)
+
     def handle_error(self, *_: object) -> None:
         pass  # a client that is gone
 
@@ -80,7 +89,11 @@ server: socketserver.BaseServer | None = None
 
 def listen(where: str) -> None:
     global server
-    server = UnixServer(where, Handler) if where.startswith("/") else TcpServer(("127.0.0.1", int(where)), Handler)
+    if where.startswith("/"):
+        server = UnixServer(where, Handler)
+    else:
+        host, _, port = where.rpartition(" ")
+        server = TcpServer(host or "127.0.0.1", int(port))
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
 
 
@@ -118,11 +131,8 @@ def obey(command: str, word: str) -> str:
     elif command == "answer":
         may_answer.set()
     elif command == "die":
-        number = signal.Signals[word]
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
-            signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-        signal.pause()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD_SIGNALS)
+        signal.pthread_kill(threading.get_ident(), signal.Signals[word])
     elif command == "exit":
         status, _, seconds = word.partition(" ")
         time.sleep(float(seconds or 0))
@@ -136,11 +146,16 @@ def obey(command: str, word: str) -> str:
     return f"{command} {word}".rstrip()
 
 
+def tell_signals() -> None:
+    """In a thread of its own: a Python handler would wait for the main thread's read to end."""
+    while True:
+        tell(f"got {signal.Signals(signal.sigwait(TOLD_SIGNALS)).name}")
+
+
 def main() -> None:
-    for name in TOLD_SIGNALS:
-        number = signal.Signals[name]
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda number, _: tell(f"got {signal.Signals(number).name}"))
+    TOLD_SIGNALS.difference_update({number for number in TOLD_SIGNALS if signal.getsignal(number) is signal.SIG_IGN})
+    signal.pthread_sigmask(signal.SIG_BLOCK, TOLD_SIGNALS)
+    threading.Thread(target=tell_signals, daemon=True).start()
     tell("started")
     for line in itertools.chain(sys.argv[1:], sys.stdin):
         command, _, word = line.strip().partition(" ")
