@@ -21,9 +21,11 @@ from launcher.gor_flags import GorOption, Word, is_output, parse_flags
 from launcher.gor_options import GorOptions, hidden, read_gor_options
 from launcher.launcher_options import DEFAULT_GOR_OPTIONS, DEFAULT_PORT, LauncherOptions
 from launcher.options import ConfigurationError, Reading
+from launcher.replay_protocol import MAX_FRAME_BYTES
 from launcher.replayer_choice import Places, ReplayerChoice, choose_replayer
 
 _RECORD_HEADER_BYTES = 128  # gor's own line before the request, and the loop guard's header
+_GOR_COPY_BUFFER_BYTES = 5 * 1024**2  # where gor cuts unless --copy-buffer-size is given
 _DEFAULT_REPLAYER_MEMORY = 256 * 1024**2
 
 
@@ -101,7 +103,7 @@ class _Planner:
             host=host, port=port, app_port=app_port, app_socket=app_socket, app=app, environ=self._environ,
             gor_options=gor_options, replayer=replayer,
             replayer_memory=options.replayer_memory or min(_DEFAULT_REPLAYER_MEMORY, memory.limit_bytes() // 4),
-            max_request=self._max_request(gor_options),
+            max_request=self._max_request(gor_options, replayer),
             problems=tuple(self._problems), warnings=tuple(self._warnings), secrets=self._secrets,
         )  # fmt: skip
 
@@ -174,9 +176,11 @@ class _Planner:
         self._warnings += choice.warnings
         return choice
 
-    def _max_request(self, gor_options: Sequence[GorOption]) -> int:
-        """gor cuts longer records, so that they can't be sent whole: a lower --copy-buffer-size lowers the bound."""
+    def _max_request(self, gor_options: Sequence[GorOption], replayer: ReplayerChoice | None) -> int:
+        """A longer record could not be sent whole: gor cuts it, and the built-in replayer's pipe has a bound, too."""
         sizes = [int(option.value) for option in gor_options if option.name == "copy-buffer-size"]
+        if replayer is not None:
+            sizes = sizes or [_GOR_COPY_BUFFER_BYTES] if replayer.gor is not None else [*sizes, MAX_FRAME_BYTES]
         return min([self._options.max_request, *(size - _RECORD_HEADER_BYTES for size in sizes)])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 import trio
 
@@ -33,7 +33,7 @@ class Stats:
         problems = list(self.imbalances())
         log("balance", level="error" if problems else None, balanced=not problems, problem="; ".join(problems) or None)
 
-    def imbalances(self) -> Iterable[str]:
+    def imbalances(self) -> Iterator[str]:
         """What doesn't add up, in words; nothing should be here once all is quiet."""
         tap = self._mirror.counters
         if tap.imbalance():
@@ -47,10 +47,11 @@ class Stats:
         for replayer in self._replayers:
             if imbalance := replayer.feed.queue.counters.imbalance():
                 yield f"{imbalance} copies given to {replayer.name} ended in no counter"
-        for output in self._outputs():
-            held = output.received - sum(output.outcomes.values())
-            if held:
+        for replayer, output in self._outputs():
+            if held := output.received - sum(output.outcomes.values()):
                 yield f"{held} copies received by {output.destination} ended in no outcome"
+            if output.received > (taken := replayer.feed.queue.counters.taken):
+                yield f"{output.destination} received {output.received} copies, of {taken} taken"
 
     def _tell(self, at: str, *, final: bool | None = None) -> None:
         log(at, final=final, **as_dict(self._mirror.counters))
@@ -61,13 +62,7 @@ class Stats:
                 "feed", replayer=replayer.name, **as_dict(feed.queue.counters),
                 waiting=feed.queue.statistics().records or None, restarts=replayer.restarts or None, final=final,
             )  # fmt: skip
-            self._tell_account(replayer, final)
-
-    def _tell_account(self, replayer: Replayer, final: bool | None) -> None:
-        if not isinstance(replayer.launch, BuiltinLaunch):
-            return
-        account = replayer.launch.account
-        for output in account.outputs():
+        for replayer, output in self._outputs():
             log(
                 "output", destination=output.destination, received=output.received, **output.outcomes,
                 retries=output.retries or None, held_bytes=output.held_bytes or None,
@@ -76,10 +71,9 @@ class Stats:
             if final and (unknown := replayer.feed.queue.counters.taken - output.received) > 0:
                 log("output-unknown", level="warning", destination=output.destination, copies=unknown)
 
-    def _outputs(self) -> list[OutputAccount]:
-        return [
-            output
-            for replayer in self._replayers
-            if isinstance(replayer.launch, BuiltinLaunch)
-            for output in replayer.launch.account.outputs()
-        ]
+    def _outputs(self) -> Iterator[tuple[Replayer, OutputAccount]]:
+        """Of each built-in replayer, each output's account."""
+        for replayer in self._replayers:
+            if isinstance(replayer.launch, BuiltinLaunch):
+                for output in replayer.launch.account.outputs():
+                    yield replayer, output

@@ -73,16 +73,16 @@ LONGEST_PATH = b"/" + b"a" * (MAX_HEAD_BYTES - len(b"GET / HTTP/1.1\r\nHost: x\r
 
 _BETWEEN_WORDS = "llhttp skips any number of spaces between the words of a request line"
 _RFC_TARGET = "llhttp takes more for a target than RFC 9112 §3.2 has"
-_EMPTY_CODING = "llhttp takes an empty Transfer-Encoding for none, others don't"
 _AMBIGUOUS_LIST = "llhttp joins them; others take the first or the last"
 _RFC_1_0 = "RFC 9112 §6.1 calls its framing faulty"
 _BAD_EXTENSION = "llhttp takes more for an extension than RFC 9112 §7.1.1 has"
+_RFC_TRAILERS = "RFC 9110 §6.5.1 has no header there that frames or routes"
 _OLD_HTTP = "no framing that we know"
 _BOUNDED = "we bound what we hold"
 
 REQUEST_LINES = (
     bodyless("a path with a query", b"GET /a/b?c=d&e=%20 HTTP/1.1\r\nHost: x\r\n\r\n"),
-    bodyless("every printable character in a path", b"GET /" + bytes(range(0x21, 0x7F)) + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
+    bodyless("every printable character in a path", b"GET /" + bytes(range(0x21, 0x7F)) + b" HTTP/1.1\r\n\r\n"),
     bodyless("a path that is not clean", b"GET //a/./b/../c HTTP/1.1\r\nHost: x\r\n\r\n"),
     bodyless("no header at all", b"GET / HTTP/1.1\r\n\r\n"),
     bodyless("an absolute target", b"GET http://example.com:8080/a?b HTTP/1.1\r\nHost: x\r\n\r\n"),
@@ -140,8 +140,8 @@ HEADERS = (
     bodyless("empty values and values in spaces", with_header(b"A:\r\nB: \r\nC:  c \t\r\nD:d")),
     bodyless("every character of a token in a name", with_header(b"!#$%&'*+-.^_`|~09AZaz: x")),
     bodyless("tabs and bytes beyond ASCII in a value", with_header(b"A: \x80\xff\tb")),
-    bodyless("names that only begin like those that matter", with_header(b"Content-Length-Of: a\r\nUpgrade-Insecure-Requests: 1")),
-    bodyless("names that end before those that matter", with_header(b"Content: a\r\nConnect-Time: 1\r\nTE: trailers\r\nP: a")),
+    bodyless("names that begin like those that matter", with_header(b"Content-Length-Of: a\r\nUpgrade-Insecure-Requests: 1")),
+    bodyless("names that end before those that matter", with_header(b"Content: a\r\nConnect-Time: 1\r\nTE: trailers")),
     bodyless("no Host", b"GET / HTTP/1.1\r\nAccept: */*\r\n\r\n"),
     bodyless("Expect without a body", with_header(b"Expect: 100-continue")),
     refused_header("a folded line", b"A: b\r\n c: d", "obs-fold"),
@@ -176,7 +176,7 @@ LENGTHS = (
     sized("a Content-Length in another case", with_header(b"cONTENT-lENGTH:5"), b"hello"),
     sized("a Content-Length in spaces", with_header(b"Content-Length: \t 5 \t "), b"hello"),
     sized("a Content-Length with a leading zero", with_header(b"Content-Length: 05"), b"hello"),
-    sized("a Content-Length after many headers", with_header(b"A: b\r\n" * 40 + b"Content-Length: 5\r\nC: d"), b"hello"),
+    sized("a Content-Length after many headers", with_header(b"A: b\r\n" * 40 + b"Content-Length: 5"), b"hello"),
     sized("a body that looks like a request", with_header(b"Content-Length: %d" % len(GET)), GET),
     sized("a GET with a body", b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n", b"\n"),
     sized("Expect with a body", with_header(b"Expect: 100-continue\r\nContent-Length: 5"), b"hello"),
@@ -218,6 +218,7 @@ LENGTHS = (
 )
 
 _GZIP = with_header(b"Transfer-Encoding: gzip, chunked")
+_TWICE = b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"
 _MANY = with_header(b"Transfer-Encoding:\t gzip ,deflate,\t CHUNKED  ")
 
 CODINGS = (
@@ -227,7 +228,7 @@ CODINGS = (
     refused_header("identity", b"Transfer-Encoding: identity", "bad-transfer-encoding"),
     refused_header("chunked, then another", b"Transfer-Encoding: chunked, gzip", "bad-transfer-encoding"),
     refused_header("chunked twice", b"Transfer-Encoding: chunked, chunked", "bad-transfer-encoding"),
-    refused_header("chunked twice with another between", b"Transfer-Encoding: chunked , gzip, chunked", "bad-transfer-encoding"),
+    refused_header("chunked at both ends", b"Transfer-Encoding: chunked , gzip, chunked", "bad-transfer-encoding"),
     refused_header("something like chunked", b"Transfer-Encoding: xchunked", "bad-transfer-encoding"),
     refused_header("chunked and more letters", b"Transfer-Encoding: chunkedx", "bad-transfer-encoding"),
     refused_header("chunked with a parameter", b"Transfer-Encoding: chunked;a=b", "bad-transfer-encoding"),
@@ -235,17 +236,15 @@ CODINGS = (
     refused_header("a tab after chunked", b"Transfer-Encoding: chunked\t", "bad-transfer-encoding"),
     refused_header("chunked after a space, no comma", b"Transfer-Encoding: gzip chunked", "bad-transfer-encoding"),
     refused_header("a byte beyond ASCII before chunked", b"Transfer-Encoding: \xa0chunked", "bad-transfer-encoding"),
-    refused("no coding", with_header(b"Transfer-Encoding:"), "bad-transfer-encoding", _EMPTY_CODING),
-    refused_header("an empty coding and a length", b"Transfer-Encoding:\r\nContent-Length: 5", "both-lengths", _EMPTY_CODING),
+    refused("no coding", with_header(b"Transfer-Encoding:"), "bad-transfer-encoding"),
+    refused_header("an empty coding and a length", b"Transfer-Encoding:\r\nContent-Length: 5", "both-lengths"),
     refused(
         "two lines of codings",
         with_header(b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked") + b"0\r\n\r\n",
         "repeated-transfer-encoding",
         _AMBIGUOUS_LIST,
     ),
-    refused_header(
-        "chunked in two lines", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "repeated-transfer-encoding"
-    ),
+    refused_header("chunked in two lines", _TWICE, "repeated-transfer-encoding"),
     refused(
         "chunked in HTTP/1.0",
         b"POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -257,7 +256,7 @@ CODINGS = (
 CHUNKS = (
     chunked("no chunk", b"0\r\n\r\n"),
     chunked("a chunk", b"5\r\nhello\r\n0\r\n\r\n"),
-    chunked("chunks of several sizes", b"5\r\nhello\r\n1A\r\n" + b"x" * 26 + b"\r\n00c\r\n" + b"\r\n" * 6 + b"\r\n0\r\n\r\n"),
+    chunked("chunks of several sizes", b"1A\r\n%s\r\n00c\r\n%s\r\n0\r\n\r\n" % (b"x" * 26, b"\r\n" * 6)),
     chunked("a zero of many digits", b"1\r\nx\r\n0000000000000000\r\n\r\n"),
     chunked("a chunk that looks like the end", b"7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n"),
     chunked("extensions", b'5;a;b=c;d="e f;\\"\\\\"\r\nhello\r\n0;z\r\n\r\n'),
@@ -292,8 +291,8 @@ CHUNKS = (
     refused_chunks("LF after a chunk", b"5\r\nhello", b"\n0\r\n\r\n", "no-crlf-after-chunk"),
     refused_chunks("CR after a chunk", b"5\r\nhello", b"\r0\r\n\r\n", "no-crlf-after-chunk"),
     refused_chunks("a Content-Length in trailers", b"0\r\n", b"Content-Length: 5\r\n\r\n", "bad-trailer"),
-    refused_chunks("a Transfer-Encoding in trailers", b"0\r\nA: b\r\n", b"Transfer-Encoding: gzip\r\n\r\n", "bad-trailer"),
-    refused_chunks("an Upgrade in trailers", b"0\r\n", b"Upgrade: h2c\r\n\r\n", "bad-trailer", "RFC 9110 §6.5.1 forbids it"),
+    refused_chunks("a Transfer-Encoding in trailers", b"0\r\nA: b\r\n", b"Transfer-Encoding: a\r\n\r\n", "bad-trailer"),
+    refused_chunks("a Connection in trailers", b"0\r\n", b"Connection: a\r\n\r\n", "bad-trailer", _RFC_TRAILERS),
     refused_chunks("a folded trailer", b"0\r\nA: b\r\n", b" c\r\n\r\n", "bad-trailer"),
     refused_chunks("LF after a trailer", b"0\r\n", b"A: b\n\r\n", "bad-trailer"),
     refused_chunks("LF after the trailers", b"0\r\nA: b\r\n", b"\n", "bad-trailer"),
@@ -306,6 +305,7 @@ _CLOSE = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 _OLD_KEPT = b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"
 _WEBSOCKET = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 _H2C_POST = b"POST /a HTTP/1.1\r\nHost: x\r\n" + H2C + b"Content-Length: 5\r\n\r\n"
+_NO_CHUNK = b"0\r\n\r\n"
 _H2C_CHUNKED = b"POST /a HTTP/1.1\r\nHost: x\r\n" + H2C + b"Transfer-Encoding: chunked\r\n\r\n"
 
 CONNECTIONS = (
@@ -345,25 +345,25 @@ CONNECTIONS = (
     bodyless("a WebSocket", _WEBSOCKET, switches=True),
     bodyless("an Upgrade that Connection doesn't name", with_header(b"uPGRADE: a"), switches=True),
     Case("an Upgrade with a body", _H2C_POST + b"hello", whole(_H2C_POST, b"hello", 5, switches=True)),
-    Case("an Upgrade with a chunked body", _H2C_CHUNKED + b"0\r\n\r\n", whole(_H2C_CHUNKED, b"0\r\n\r\n", None, switches=True)),
-    Case("a declined Upgrade, then requests", _WEBSOCKET + GET * 2, (*whole(_WEBSOCKET, switches=True), *whole(GET) * 2)),
+    Case("an Upgrade with chunks", _H2C_CHUNKED + _NO_CHUNK, whole(_H2C_CHUNKED, _NO_CHUNK, None, switches=True)),
+    Case("a declined Upgrade", _WEBSOCKET + GET * 2, (*whole(_WEBSOCKET, switches=True), *whole(GET) * 2)),
     Case("two declined Upgrades", _H2C_POST + b"hello" + _WEBSOCKET + GET, (
         *whole(_H2C_POST, b"hello", 5, switches=True), *whole(_WEBSOCKET, switches=True), *whole(GET),
     )),
     Case("a body that is not whole", _TWO + b"ab", (head(_TWO, 3), Body(b"ab"))),
     Case("a chunk that is not whole", CHUNKED + b"5\r\nhel", (head(CHUNKED, None), Body(b"5\r\nhel"))),
     Case("trailers that are not whole", CHUNKED + b"0\r\nA: b\r\n", (head(CHUNKED, None), Body(b"0\r\nA: b\r\n"))),
-    Case("a head that is not whole", GET + GET[:-1], whole(GET)),
+    Case("a head that is not whole", GET[:-1], ()),
 )  # fmt: skip
+
+_LONG = b"a" * (MAX_HEAD_BYTES - len(b"1;\r\n") + 1)
 
 SIZES = (
     bodyless("the longest head", b"GET " + LONGEST_PATH + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
-    refused("a longer one", b"GET " + LONGEST_PATH + b"a HTTP/1.1\r\nHost: x\r\n\r\n", "head-too-large", _BOUNDED),
+    refused("a longer head", b"GET " + LONGEST_PATH + b"a HTTP/1.1\r\nHost: x\r\n\r\n", "head-too-large", _BOUNDED),
     refused("a head that doesn't end", b"GET /" + b"a" * MAX_HEAD_BYTES, "head-too-large", _BOUNDED),
-    chunked("the longest chunk line", b"1;" + b"a" * (MAX_HEAD_BYTES - 4) + b"\r\nx\r\n0\r\n\r\n"),
-    refused_chunks(
-        "a longer chunk line", b"", b"1;" + b"a" * (MAX_HEAD_BYTES - 3) + b"\r\nx\r\n0\r\n\r\n", "bad-chunk-extension", _BOUNDED
-    ),
+    chunked("the longest chunk line", b"1;" + _LONG[:-1] + b"\r\nx\r\n0\r\n\r\n"),
+    refused_chunks("a longer chunk line", b"", b"1;" + _LONG + b"\r\nx\r\n", "bad-chunk-extension", _BOUNDED),
     chunked("the longest trailers", b"0\r\n" + b"A: b\r\n" * 10921 + b"AB: cd\r\n\r\n"),
     refused_chunks("longer trailers", b"0\r\n" + b"A: b\r\n" * 10922, b"A: b\r\n\r\n", "trailers-too-large", _BOUNDED),
 )

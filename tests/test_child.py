@@ -24,7 +24,9 @@ async def run(*argv: str) -> int:
     return await (await child.start(argv, ENVIRON)).wait()
 
 
-@pytest.mark.parametrize(("code", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)])
+@pytest.mark.parametrize(
+    ("code", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)]
+)
 async def test_the_exit_status_is_a_shell_s(code, status):
     assert await run("/bin/sh", "-c", code) == status
 

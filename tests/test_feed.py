@@ -155,6 +155,7 @@ async def test_last_words_come_behind_the_last_record():
         assert await s.read(10) == frame(b"record")
         s.feed.write_last(b"bye")
         s.feed.close()
+        assert (s.counters.taken, s.counters.lost) == (1, 0)
         assert os.read(s.reader, 10) == b"bye"
         assert os.read(s.reader, 10) == b""
 

@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 20.0
 # Starts the helper as its child, between three pipes of the test's, and tells when SIGTERM comes. As gor does, it
 # keeps the writing end of the helper's standard input for as long as it lives.
 STAND_IN = """
-import os, signal, subprocess, sys
+import os, signal, subprocess, sys, time
 responses_in, responses_out = os.pipe()
 os.set_inheritable(responses_in, True)
 helper = subprocess.Popen(sys.argv[1:], stdin=responses_in, stdout=1, stderr=2)
@@ -36,7 +36,8 @@ signal.signal(signal.SIGTERM, ended)
 os.write(2, b"helper %d\\n" % helper.pid)
 while chunk := os.read(0, 65536):
     os.write(responses_out, chunk)
-signal.pause()
+while True:  # pause() would miss a signal that comes just before it
+    time.sleep(0.05)
 """
 
 

@@ -27,7 +27,8 @@ def test_a_line_is_one_fact_in_logfmt():
 
 
 @pytest.mark.parametrize(("value", "text"), [
-    ("two words", '"two words"'), ('a"b', '"a\\"b"'), ("a=b", '"a=b"'), ("", '""'), ("a\nb\x1b[1m", '"a\\x0ab\\x1b[1m"'),
+    ("two words", '"two words"'), ('a"b', '"a\\"b"'), ("a=b", '"a=b"'), ("", '""'),
+    ("a\nb\x1b[1m", '"a\\x0ab\\x1b[1m"'),
     (True, "true"), (0.5, "0.5"), (2.0, "2"), (7, "7"), ("é", "é"),
 ])  # fmt: skip
 def test_values_are_quoted_when_they_need_it(value, text):

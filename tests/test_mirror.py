@@ -179,7 +179,9 @@ def test_a_switched_protocol_is_not_copied_and_ends_framing():
     assert scene.counters() == {"seen": 1, "skipped_upgrade": 1}
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 404 N\r\n"])
+@pytest.mark.parametrize("answer", [
+    b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 404 N\r\n",
+])  # fmt: skip
 @pytest.mark.parametrize("in_pieces", [False, True])
 def test_a_declined_upgrade_is_copied_without_the_header(answer, in_pieces):
     scene = Scene().send(UPGRADE + GET)

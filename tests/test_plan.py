@@ -102,7 +102,8 @@ def test_a_broken_configuration_is_one_problem_and_leaves_the_app_alone(environ,
 
 def test_a_variable_that_an_option_beats_is_not_looked_at(port):
     assert plan(*TO, "app", PORT=str(port), TRAFFIC_DUPLICATOR_TO="ftp://x").mode is Mode.MIRROR
-    assert plan("app", PORT=str(port), TRAFFIC_DUPLICATOR_TO="ftp://x").problems[0].startswith("TRAFFIC_DUPLICATOR_TO must be")
+    (problem,) = plan("app", PORT=str(port), TRAFFIC_DUPLICATOR_TO="ftp://x").problems
+    assert problem.startswith("TRAFFIC_DUPLICATOR_TO must be")
 
 
 def test_a_port_variable_that_is_no_number_is_left_to_the_app():
@@ -169,6 +170,10 @@ def test_an_unusable_gor_of_the_app_s_is_named_and_the_built_in_replayer_takes_o
 def test_a_lower_copy_buffer_lowers_the_largest_request(app_folder, port):
     write_options(app_folder, "--output-http http://h --copy-buffer-size 1mb\n")
     assert plan("--replayer", "builtin", "app", PORT=str(port)).max_request < 1024**2
+
+
+def test_what_the_built_in_replayer_s_pipe_does_not_take_lowers_the_largest_request(port):
+    assert plan(*TO, "--replayer", "builtin", "--max-request", "1GiB", "app", PORT=str(port)).max_request < 64 * 1024**2
 
 
 @pytest.mark.parametrize(("argv", "text"), [

@@ -73,7 +73,10 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    *, new_tap: Callable[[], Tap] | None = None, app_socket: str | None = None, refused: Callable[[], None] | None = None
+    *,
+    new_tap: Callable[[], Tap] | None = None,
+    app_socket: str | None = None,
+    refused: Callable[[], None] | None = None,
 ) -> AsyncIterator[Stage]:
     poller = Poller()
     if app_socket is None:
@@ -167,7 +170,7 @@ async def test_large_transfers_arrive_whole_in_both_directions_at_once():
 
 async def test_a_full_socket_stops_the_reading_of_its_peer_and_nothing_is_lost():
     async with stage() as s:
-        client, app = await s.pair()
+        _client, app = await s.pair()
         other_client, other_app = await s.pair()
         with trio.move_on_after(0.3):  # the client doesn't read: this can't end
             await app.send_all(LARGE * 16)

@@ -20,8 +20,11 @@ FRESH_SECONDS = 1.0
 class Resolver(trio.abc.HostnameResolver):
     """For `trio.socket.set_custom_hostname_resolver`."""
 
-    def __init__(self, look_up: Callable[..., Any] = socket.getaddrinfo) -> None:
+    def __init__(
+        self, look_up: Callable[..., Any] = socket.getaddrinfo, *, fresh_seconds: float = FRESH_SECONDS
+    ) -> None:
         self._look_up = look_up
+        self._fresh_seconds = fresh_seconds
         self._limiters: defaultdict[Any, trio.CapacityLimiter] = defaultdict(lambda: trio.CapacityLimiter(1))
         self._found: dict[tuple[Any, ...], tuple[float, Any]] = {}
 
@@ -38,7 +41,7 @@ class Resolver(trio.abc.HostnameResolver):
         fresh_until, addresses = self._found.get(query, (0.0, None))
         if time.monotonic() >= fresh_until:
             addresses = self._look_up(*query)
-            self._found[query] = (time.monotonic() + FRESH_SECONDS, addresses)
+            self._found[query] = (time.monotonic() + self._fresh_seconds, addresses)
         return addresses
 
     async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""bin/detect, bin/compile and bin/release as a platform calls them: whole outputs, and what is in the slug afterwards."""
+"""bin/detect, bin/compile and bin/release as a platform calls them: whole outputs, and what the slug then holds."""
 
 from __future__ import annotations
 

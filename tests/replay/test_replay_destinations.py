@@ -123,8 +123,10 @@ BAD = [
 
 
 @asynccontextmanager
-async def beside_a_healthy_one(url: str, **more: float) -> AsyncIterator[tuple[ReplayerProcess, Destination]]:
-    options = [("output-http", url), ("output-http-timeout", "500ms")]
+async def beside_a_healthy_one(
+    url: str, *, timeout: str = "30s", **more: float
+) -> AsyncIterator[tuple[ReplayerProcess, Destination]]:
+    options = [("output-http", url), ("output-http-timeout", timeout)]
     async with destination() as good, replayer([*options, ("output-http", good.url)], **more) as replaying:
         yield replaying, good
 
@@ -139,7 +141,8 @@ def assert_all_went_well(replaying: ReplayerProcess, good: Destination, outcome:
 
 @pytest.mark.parametrize(("handler", "outcome"), BAD, ids=[handler.__name__ for handler, _ in BAD])
 async def test_each_copy_to_a_bad_destination_ends_in_its_outcome(handler: Handler, outcome: str) -> None:
-    async with destination(handler) as bad, beside_a_healthy_one(bad.url) as (replaying, good):
+    timeout = "2s" if outcome == "timeout" else "30s"  # the healthy one must be able to keep it on a busy machine
+    async with destination(handler) as bad, beside_a_healthy_one(bad.url, timeout=timeout) as (replaying, good):
         await replaying.replay(*(post(f"/{number}") for number in range(COPIES)))
         assert await replaying.end() == 0
         assert_all_went_well(replaying, good, outcome)
@@ -368,7 +371,7 @@ async def test_a_destination_that_hangs_in_the_handshake_times_out(certificates:
 
     async with destination(silent) as served:
         served.scheme = "https"
-        async with beside_a_healthy_one(served.url) as (replaying, good):
+        async with beside_a_healthy_one(served.url, timeout="2s") as (replaying, good):
             await replaying.replay(*(get(f"/{number}") for number in range(COPIES)))
             assert await replaying.end() == 0
             assert_all_went_well(replaying, good, "timeout")

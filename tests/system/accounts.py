@@ -44,7 +44,7 @@ def is_builtin(pid: int) -> bool:
 
 
 def is_helper(pid: int) -> bool:
-    return b"/gor_helper.py\0" in _read(pid, "cmdline") and not b"\0--middleware\0" in _read(pid, "cmdline")
+    return b"/gor_helper.py\0" in _read(pid, "cmdline") and not is_gor(pid)
 
 
 def is_gor(pid: int) -> bool:

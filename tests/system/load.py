@@ -157,8 +157,9 @@ def _lower_case(ident: int, rng: random.Random, bodies: Bodies) -> Request:
 
 
 def _duplicates(ident: int, rng: random.Random, _bodies: Bodies) -> Request:
-    lines = [f"X-Many: {number}" for number in range(rng.randint(2, 9))]
-    return request(ident, "GET", "Cookie: a=1; b=2", *lines, "Accept:", "X-Padded:   both sides \t", "User-Agent: load/1")
+    many = [f"X-Many: {number}" for number in range(rng.randint(2, 9))]
+    lines = ("Cookie: a=1; b=2", *many, "Accept:", "X-Padded:   both sides \t", "User-Agent: load/1")
+    return request(ident, "GET", *lines)
 
 
 def _chunked(ident: int, rng: random.Random, bodies: Bodies) -> Request:
@@ -349,7 +350,7 @@ class _Client:
     async def _write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         pieces = 1 if self._is_plain or self._rng.random() < 0.7 else self._rng.randint(2, _MAX_PIECES)
         cuts = sorted(self._rng.randrange(len(data)) for _ in range(pieces - 1))
-        for start, end in zip([0, *cuts], [*cuts, len(data)]):
+        for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
             writer.write(data[start:end])
             await writer.drain()
             if pieces > 1:
@@ -389,8 +390,8 @@ def missing_ids(requests: Sequence[Request], arrivals: Sequence[Arrival], *, at:
         assert arrival.id not in seen, f"request {arrival.id} arrived at {at} twice"
         seen.add(arrival.id)
         request = sent[arrival.id]
-        assert arrival.digest == request.digest, f"request {arrival.id} arrived at {at} with another body: {arrival}"
-        assert arrival.head.startswith(f"{request.method} "), f"request {arrival.id} arrived at {at} as {arrival.head!r}"
+        assert arrival.digest == request.digest, f"at {at} another body arrived: {arrival}"
+        assert arrival.head.startswith(f"{request.method} "), f"at {at} another method arrived: {arrival}"
     return sent.keys() - seen
 
 

@@ -163,7 +163,7 @@ socket.create_server(("127.0.0.1", int(os.environ["PORT"]))).accept()
 
 
 def check_early_exit(product: Product, replayer: str) -> None:
-    """The app's first connection is the launcher's own, which asks whether it accepts. `Launched` looks for survivors."""
+    """The app's first connection is the launcher's own: does it accept? `Launched` looks for survivors."""
     options = ["--replayer", replayer, "--to", f"http://127.0.0.1:{free_port()}"]
     finished = product.run(options, [sys.executable, "-c", EXITS_AT_THE_FIRST_CONNECTION])
     assert finished.status == 0
