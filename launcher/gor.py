@@ -181,6 +181,9 @@ class _Options:
     def has_https(self) -> bool:
         return any(value.startswith("https:") for value in self.values("output-http"))
 
+    def has_userinfo(self) -> bool:
+        return any("@" in value for value in self.values("output-http"))
+
 
 @dataclass(frozen=True)
 class _Fault:
@@ -203,6 +206,8 @@ _FAULTS = (
            "a limit on --output-file or --output-tcp takes a whole processor"),
     _Fault((1, 3), (1, 4), lambda o: o.values("output-http") and not o.values("output-http-track-response"),
            "it opens a connection for nearly every copy"),
+    _Fault((1, 3), (1, 4), lambda o: o.has_userinfo(),
+           "it does not send a URL's user and password; --http-set-header with Authorization does"),
     _Fault((1, 0), (2, 0), lambda o: o.values("output-file"),
            "each start of it empties the last --output-file that it finds: a restart loses what was recorded there"),
     _Fault((1, 0), (9, 0), lambda o: len(o.values("output-http")) > 1 and o.values("output-http-track-response")

@@ -16,7 +16,7 @@ Release = tuple[int, ...]
 
 # The flags that are a place where copies go; the others of `output-` are settings.
 OUTPUTS = frozenset(
-    f"output-{kind}" for kind in ("http", "stdout", "null", "file", "tcp", "binary", "kafka-host", "http-elasticsearch")
+    f"output-{kind}" for kind in ("http", "stdout", "null", "file", "tcp", "binary", "kafka-host")
 )
 
 

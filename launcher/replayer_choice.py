@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.gor import Gor, Unusable, app_candidates, faults, identify, other_candidates
-from launcher.gor_flags import FLAGS, GorOption
+from launcher.gor_flags import FLAGS, GorOption, is_output
+from launcher.gor_processes import plan_processes
 from launcher.options import ConfigurationError
 
 
@@ -57,22 +58,27 @@ def _insist(candidates: Sequence[Path], options: Sequence[GorOption], reason: st
     if usable is None:
         found = "; ".join(unusable) or "no gor is in the app's bin or vendor, beside the launcher or on PATH"
         raise ConfigurationError(f"{reason}: {found}")
-    return ReplayerChoice(usable, reason, (*unusable, *faults(usable, options)))
+    return _chosen(usable, reason, options, unusable)
 
 
 def _choose_automatically(options: Sequence[GorOption], places: Places) -> ReplayerChoice:
     usable, unusable = _first_usable(app_candidates(places.app_folder))
     if usable is not None:
-        return ReplayerChoice(usable, "the app brings it along", (*unusable, *faults(usable, options)))
+        return _chosen(usable, "the app brings it along", options, unusable)
     for option in _only_gors(options):
         usable, more_unusable = _first_usable(_others(places))
         unusable += more_unusable
         if usable is None:
             found = "; ".join(unusable) or "none is in the app's bin or vendor, beside the launcher or on PATH"
             raise ConfigurationError(f"{option.where}: --{option.name} needs a gor: {found}")
-        reason = f"--{option.name} is only gor's"
-        return ReplayerChoice(usable, reason, (*unusable, *faults(usable, options)))
+        return _chosen(usable, f"--{option.name} is only gor's", options, unusable)
     return ReplayerChoice(None, "nothing here needs a gor", tuple(unusable))
+
+
+def _chosen(gor: Gor, reason: str, options: Sequence[GorOption], unusable: Sequence[str]) -> ReplayerChoice:
+    if any(map(is_output, options)) and not plan_processes(options, gor):
+        raise ConfigurationError(f"gor {gor.version_text} at {gor.path} has none of the outputs that are asked for")
+    return ReplayerChoice(gor, reason, (*unusable, *faults(gor, options)))
 
 
 def _others(places: Places) -> list[Path]:
@@ -89,5 +95,5 @@ def _first_usable(candidates: Sequence[Path]) -> tuple[Gor | None, list[str]]:
         gor = identify(path)
         if not isinstance(gor, Unusable):
             return gor, unusable
-        unusable.append(f"{path} is no gor that can be used: {gor.reason}")
+        unusable.append(f"{path} can't be used as gor: it {gor.reason}")
     return None, unusable

@@ -323,10 +323,11 @@ def test_sound_requests_are_told_apart_and_no_byte_is_lost(stream, cuts):
 
 
 POISON = st.sampled_from([
-    *(b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" ", b"\t", b":", b",", b";", b"=", b'"', b"\\", b"\0", b"\x0b", b"\x7f", b"\xa0"),
-    *(b"0", b"5", b"+", b"-", b"_", b"x", b"chunked", b"chunked, ", b", chunked", b"HTTP/1.0", b"GET ", b"Upgrade: a\r\n"),
-    *(b"Content-Length: 5\r\n", b"Content-Length:", b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding:"),
-    *(b"Connection: close\r\n", b"Connection: keep-alive\r\n", b"Proxy-Connection: close\r\n"),
+    *(b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" ", b"\t", b"\0", b"\x0b", b"\x7f", b"\xa0"),
+    *(b":", b",", b";", b"=", b'"', b"\\", b"0", b"5", b"+", b"-", b"_", b"x", b"GET ", b" HTTP/1.0"),
+    *(b"chunked", b"chunked, ", b", chunked", b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding:"),
+    *(b"Content-Length: 5\r\n", b"Content-Length:", b"Upgrade: a\r\n", b"Proxy-Connection: close\r\n"),
+    *(b"Connection: close\r\n", b"Connection: keep-alive\r\n"),
 ])  # fmt: skip
 
 
@@ -358,8 +359,12 @@ class Request:
     target: bytes = b""
     content: bytes = b""
 
+    def blurred(self) -> Request:
+        """Itself without what `Llhttp` changes."""
+        return Request(self.method, self.target, re.sub(rb"[UuV](?=pgrade:)", b"u", self.content))
 
-def completed(events: list[Framed]) -> list[Request]:
+
+def completed(events: Iterable[Framed]) -> list[Request]:
     found: list[Request] = []
     for event in events:
         if isinstance(event, Head):
@@ -387,8 +392,8 @@ def joined_chunks(body: bytes) -> bytes:
 class Llhttp:
     """Frames as Node.js does, with an app that declines every switch.
 
-    httptools, unlike llhttp by itself, takes the body of a request with an Upgrade for the new protocol: here it does
-    not see those headers.
+    httptools, unlike llhttp by itself, takes the body of a request with an Upgrade for the new protocol. So it gets
+    to see Vpgrade there, and contents are compared as `blurred`.
     """
 
     requests: list[Request] = field(default_factory=list)
@@ -411,7 +416,7 @@ class Llhttp:
         self.requests.append(self._current)
 
     def receive(self, data: bytes) -> None:
-        data = re.sub(rb"(?i)\nUpgrade:", b"\nUpgraded:", data)
+        data = re.sub(rb"(?i)(?<=\n)u(?=pgrade:)", b"V", data)
         while data and not self.refuses:
             try:
                 self._parser.feed_data(data)
@@ -427,9 +432,9 @@ class Llhttp:
 def test_a_case_is_refused_only_where_llhttp_refuses_or_for_a_reason_that_it_names(case: Case):
     llhttp = Llhttp()
     llhttp.receive(case.data)
-    refuses = any(isinstance(event, Unframed) for event in case.want)
-    assert llhttp.requests[: len(completed(list(case.want)))] == completed(list(case.want))
-    assert llhttp.refuses == (refuses and not case.stricter)
+    ours = completed(case.want)
+    assert llhttp.requests[: len(ours)] == ours
+    assert llhttp.refuses == (case in REFUSED and not case.stricter)
 
 
 @settings(max_examples=300, deadline=None)
@@ -437,8 +442,8 @@ def test_a_case_is_refused_only_where_llhttp_refuses_or_for_a_reason_that_it_nam
 def test_no_request_is_told_apart_that_llhttp_does_not_tell_apart(data):
     llhttp = Llhttp()
     llhttp.receive(data)
-    found = completed(framed([data]))
-    assert llhttp.requests[: len(found)] == found
+    ours = completed(framed([data]))
+    assert [request.blurred() for request in llhttp.requests[: len(ours)]] == [request.blurred() for request in ours]
 
 
 # h11 is a whole server: it refuses, too, what can be framed but not answered.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,13 @@ TO_NOBODY = ["--to", "http://127.0.0.1:1"]
 def app_port(launched: Launched) -> str:
     """Where the app is, by the launcher's own account."""
     return launched.facts("listening")[-1]["app"].rpartition(":")[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def silent(product: Product) -> Iterator[Launched]:
+    """A launcher whose app does not listen: it runs beside the other tests, as it takes 20 s to say so."""
+    with product.launch(TO_NOBODY, app("controlled.py")) as launched:
+        yield launched
 
 
 # ---- the port opens with the app -------------------------------------------------------------------------------
@@ -34,20 +41,6 @@ def test_port_is_closed_until_the_app_listens_then_requests_reach_app_and_destin
         assert (arrival.method, arrival.target) == ("GET", "/a?b=1")
         launched.tell("exit 3")
         assert launched.wait() == 3
-
-
-def test_an_app_that_never_listens_is_told_after_20_s_where_it_should_and_may_still_come(product: Product) -> None:
-    with product.launch(TO_NOBODY, app("controlled.py")) as launched:
-        launched.wait_for_output("started")
-        line = launched.wait_for_line("app-silent", level="warning", seconds=20)
-        assert f"port {launched.port + 1};" in line["hint"] and f"{launched.port} opens when" in line["hint"]
-        assert launched.is_refused()
-        launched.tell("listen")
-        launched.wait_until_listening()
-        assert launched.http("GET", "/late").status == 200
-        assert len(launched.facts("app-silent")) == 1
-        launched.tell("exit 0")
-        assert launched.wait() == 0
 
 
 def test_an_app_that_dies_before_it_listens_ends_the_launcher_and_no_client_ever_connects(product: Product) -> None:
@@ -111,7 +104,7 @@ def test_while_the_app_does_not_accept_clients_are_refused_and_then_served_again
         assert launched.http("GET", "/after").status == 200
         launched.tell("exit 0")
         assert launched.wait() == 0
-        assert [arrival.target for arrival in destination.arrivals] == ["/before", "/after"]
+        assert sorted(arrival.target for arrival in destination.arrivals) == ["/after", "/before"]
 
 
 def test_connections_live_on_while_the_app_accepts_no_new_ones(product: Product) -> None:
@@ -238,3 +231,18 @@ def test_in_a_dyno_without_a_port_the_command_runs_as_it_is_and_one_line_says_so
 def test_outside_of_a_dyno_port_5000_is_the_clients(product: Product) -> None:
     finished = product.run(["--dry-run", *TO_NOBODY], ["true"], environ={"PORT": None})
     assert "5000" in finished.output
+
+
+# ---- the last one: see `silent` --------------------------------------------------------------------------------
+
+
+def test_an_app_that_never_listens_is_told_after_20_s_where_it_should_and_may_still_come(silent: Launched) -> None:
+    line = silent.wait_for_line("app-silent", level="warning", seconds=20)
+    assert f"port {silent.port + 1};" in line["hint"] and f"{silent.port} opens when" in line["hint"]
+    assert silent.is_refused()
+    silent.tell("listen")
+    silent.wait_until_listening()
+    assert silent.http("GET", "/late").status == 200
+    assert len(silent.facts("app-silent")) == 1
+    silent.tell("exit 0")
+    assert silent.wait() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_each_request_arrives_exactly_once_and_unchanged_with_the_built_in_repla
             assert (output["received"], output["2xx"]) == (str(REQUESTS), str(REQUESTS))
     for each in destinations:
         check_arrivals(requests, each.arrivals(), at=each.url)
-        check_bytes(requests, each.arrivals(), lambda request, host=each.host: request.copied_head(host))
+        check_bytes(requests, each.arrivals(), partial(Request.copied_head, host=each.host))
 
 
 def test_each_request_arrives_at_each_destination_with_gor(
@@ -98,4 +99,4 @@ def test_each_request_arrives_at_each_destination_with_gor(
     for each in destinations:
         assert len(missing_ids(requests, each.arrivals(), at=each.url)) <= may_miss
         if gor.version < (1, 3):  # 1.3 sorts the headers and cuts chunks anew
-            check_bytes(requests, each.arrivals(), lambda request, host=each.host: request.copied_head(host))
+            check_bytes(requests, each.arrivals(), partial(Request.copied_head, host=each.host))

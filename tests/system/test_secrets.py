@@ -127,10 +127,17 @@ BROKEN_LINES = {
 }
 
 
+def test_secrets_stay_secret_when_a_broken_file_is_refused(product: Product, folder: Path) -> None:
+    write_options(folder, f"{options_naming('127.0.0.1:1')}{BROKEN_LINES['a broken URL']}\n")
+    finished = product.run(["--strict"], ["true"], environ=ENVIRON, cwd=folder)
+    assert finished.status == 2 and "Error: config/gor.options:6: " in finished.log
+    assert found_in(finished.log) == []
+
+
 @pytest.mark.parametrize("broken", BROKEN_LINES)
 def test_secrets_stay_secret_when_their_own_line_is_broken(product: Product, folder: Path, broken: str) -> None:
     write_options(folder, f"--output-http http://127.0.0.1:1\n{BROKEN_LINES[broken]}\n")
-    for options, status in (([], 0), (["--strict"], 2), (["--dry-run"], 1)):
+    for options, status in (([], 0), (["--dry-run"], 1)):
         finished = product.run(options, ["true"], environ=ENVIRON, cwd=folder)
         assert finished.status == status, finished
         assert "config/gor.options:2: " in finished.output + finished.log

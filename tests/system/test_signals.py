@@ -79,7 +79,7 @@ def test_a_stopping_app_is_told_once_and_answers_what_is_under_way_and_what_stil
         launched.wait_for_line("not-listening")
         assert launched.is_refused()
         launched.tell("answer")
-        launched.tell(f"exit 3 {LONGER_THAN_THE_LAUNCHER_WAITS}")
+        launched.tell(f"exit 3 {LONGER_THAN_THE_LAUNCHER_WAITS if name == 'SIGTERM' else 0}")
         answer = client.answer()
         assert isinstance(answer, Answer) and answer.body == b"GET /wait 0\n"
         assert launched.wait() == 3
