@@ -55,6 +55,8 @@ class BuiltinLaunch:
     stats_interval: float
     account: ReplayAccount
 
+    final_statuses = frozenset({0, 2})  # 2: it refuses its options, and will again
+
     async def start(self, readers: trio.Nursery) -> Running:
         """Starts a process. Raises CannotStart."""
         records_out, records_in = os.pipe()

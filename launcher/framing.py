@@ -159,7 +159,7 @@ class Framer:
         return position + len(raw) - begun
 
     def _read_empty_lines(self, data: bytes, position: int, events: list[Framed]) -> int:
-        """Skips what some clients send after a body: RFC 9112 §2.2. A CR whose LF has yet to come is held."""
+        """Skips what some clients send after a body: RFC 9112 §2.2."""
         if self._held:
             self._held.clear()
             return position + 1 if data[position] == 0x0A else self._refuse("bare-cr", data, events)
@@ -168,8 +168,6 @@ class Framer:
             position += 2
         if position > start:
             return position
-        if position + 1 < len(data):
-            return self._refuse("bare-cr", data, events)
         self._held += b"\r"
         return position + 1
 

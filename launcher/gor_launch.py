@@ -42,6 +42,8 @@ class GorLaunch:
     memory_bytes: int
     _starts: int = field(default=0, init=False)
 
+    final_statuses = frozenset({0})  # --exit-after; 2 is a refused flag, but a panic, too
+
     async def start(self, readers: trio.Nursery) -> Running:
         """Starts a gor and waits for its helper to read. Raises CannotStart."""
         self._starts += 1

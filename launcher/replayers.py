@@ -42,6 +42,10 @@ class Running:
 class Launch(Protocol):
     """How to start one kind of replayer, and how to end it well."""
 
+    @property
+    def final_statuses(self) -> frozenset[int]:
+        """Exit statuses after which another process would be of no use."""
+
     async def start(self, readers: trio.Nursery) -> Running:
         """Starts a new process. Raises CannotStart. Tasks that read its output go into the nursery."""
 
@@ -86,7 +90,7 @@ class Replayer:
             status = await self._run_once()
             if self._finishing.is_set():
                 break
-            if status == 0 or not self._may_restart():  # 0: gor's --exit-after
+            if status in self.launch.final_statuses or not self._may_restart():
                 log(
                     "replayer-ended", level="warning", replayer=self.name, status=status, mirroring="off",
                     held="unknown: what it had taken and not yet sent is gone",

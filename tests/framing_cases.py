@@ -114,6 +114,7 @@ REQUEST_LINES = (
     refused_line("an asterisk and more", b"OPTIONS *a HTTP/1.1", "bad-target", _RFC_TARGET),
     refused_line("an absolute target without a host", b"GET http:///a HTTP/1.1", "bad-target", _RFC_TARGET),
     refused_line("an absolute target with credentials", b"GET http://u:p@x/ HTTP/1.1", "bad-target", _RFC_TARGET),
+    refused_line("a fragment after the host", b"GET http://x#a HTTP/1.1", "bad-target"),
     refused_line("an authority for a GET", b"GET x:443 HTTP/1.1", "bad-target"),
     refused_line("a CONNECT to a path", b"CONNECT /a HTTP/1.1", "bad-target", _RFC_TARGET),
     refused_line("a CONNECT to a URL", b"CONNECT http://x:80/ HTTP/1.1", "bad-target", _RFC_TARGET),
@@ -177,6 +178,7 @@ LENGTHS = (
     sized("a Content-Length in spaces", with_header(b"Content-Length: \t 5 \t "), b"hello"),
     sized("a Content-Length with a leading zero", with_header(b"Content-Length: 05"), b"hello"),
     sized("a Content-Length after many headers", with_header(b"A: b\r\n" * 40 + b"Content-Length: 5"), b"hello"),
+    sized("headers around it", with_header(b"Connection: a\r\nA: b\r\nContent-Length: 5\r\nC: d"), b"hello"),
     sized("a body that looks like a request", with_header(b"Content-Length: %d" % len(GET)), GET),
     sized("a GET with a body", b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n", b"\n"),
     sized("Expect with a body", with_header(b"Expect: 100-continue\r\nContent-Length: 5"), b"hello"),
@@ -287,7 +289,7 @@ CHUNKS = (
     refused_chunks("letters after a quote", b"", b'5;a="b"c\r\nhello\r\n0\r\n\r\n', "bad-chunk-extension"),
     refused_chunks("LF in a quote", b"", b'5;a="\n"\r\nhello\r\n0\r\n\r\n', "bad-chunk-extension"),
     refused_chunks("a NUL in a quote", b"", b'5;a="\x00"\r\nhello\r\n0\r\n\r\n', "bad-chunk-extension"),
-    refused_chunks("a chunk that is longer than its size", b"5\r\nhello", b"XX0\r\n\r\n", "no-crlf-after-chunk"),
+    refused_chunks("a chunk that is longer than its size", b"5\r\nhello", b"XX", "no-crlf-after-chunk"),
     refused_chunks("LF after a chunk", b"5\r\nhello", b"\n0\r\n\r\n", "no-crlf-after-chunk"),
     refused_chunks("CR after a chunk", b"5\r\nhello", b"\r0\r\n\r\n", "no-crlf-after-chunk"),
     refused_chunks("a Content-Length in trailers", b"0\r\n", b"Content-Length: 5\r\n\r\n", "bad-trailer"),
@@ -321,6 +323,7 @@ CONNECTIONS = (
     refused("CR before a request", b"\r" + GET, "bare-cr", "llhttp skips any CR and LF there"),
     bodyless("close", _CLOSE, is_last=True),
     bodyless("close among others", with_header(b"Connection: foo ,\t CLOSE , bar"), is_last=True),
+    bodyless("close in the first Connection", with_header(b"Connection: close\r\nconnection: foo"), is_last=True),
     bodyless("close in the second Connection", with_header(b"Connection: foo\r\nconnection: close"), is_last=True),
     bodyless("close in Proxy-Connection", with_header(b"Proxy-Connection: close"), is_last=True),
     bodyless("something like close", with_header(b"Connection: closed, close d")),
@@ -328,6 +331,7 @@ CONNECTIONS = (
     bodyless("HTTP/1.0", b"GET / HTTP/1.0\r\n\r\n", is_last=True),
     bodyless("HTTP/1.0, keep-alive", _OLD_KEPT),
     Case("empty lines after close", _CLOSE + b"\r\n\n", whole(_CLOSE), is_last=True),
+    Case("a space after close", _CLOSE + b" ", (*whole(_CLOSE), Unframed("data-after-close"))),
     Case("data after close", _CLOSE + GET, (*whole(_CLOSE), Unframed("data-after-close"))),
     Case("data after empty lines after close", _CLOSE + b"\r\n" + GET, (*whole(_CLOSE), Unframed("data-after-close"))),
     Case(
@@ -365,7 +369,10 @@ SIZES = (
     chunked("the longest chunk line", b"1;" + _LONG[:-1] + b"\r\nx\r\n0\r\n\r\n"),
     refused_chunks("a longer chunk line", b"", b"1;" + _LONG + b"\r\nx\r\n", "bad-chunk-extension", _BOUNDED),
     chunked("the longest trailers", b"0\r\n" + b"A: b\r\n" * 10921 + b"AB: cd\r\n\r\n"),
-    refused_chunks("longer trailers", b"0\r\n" + b"A: b\r\n" * 10922, b"A: b\r\n\r\n", "trailers-too-large", _BOUNDED),
+    refused_chunks(
+        "longer trailers", b"0\r\n" + b"A: b\r\n" * 10921 + b"AB: cde\r\n", b"\r\n", "trailers-too-large", _BOUNDED
+    ),
+    refused_chunks("an endless trailer", b"0\r\n", b"A: " + b"a" * MAX_HEAD_BYTES, "trailers-too-large", _BOUNDED),
 )
 
 CASES = (*REQUEST_LINES, *HEADERS, *LENGTHS, *CODINGS, *CHUNKS, *CONNECTIONS, *SIZES)

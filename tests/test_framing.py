@@ -6,6 +6,7 @@ import gc
 import random
 import re
 import signal
+import sys
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -83,6 +84,13 @@ def test_a_stream_byte_by_byte_gives_the_same_events(case: Case):
 @each(SHORT)
 def test_a_stream_cut_anywhere_gives_the_same_events(case: Case):
     for cut in range(1, len(case.data)):
+        assert framed([case.data[:cut], case.data[cut:]]) == list(case.want), cut
+
+
+@each(case for case in CASES if case not in SHORT)
+def test_a_long_stream_cut_near_its_ends_or_in_the_middle_gives_the_same_events(case: Case):
+    size = len(case.data)
+    for cut in (1, 2, 3, 100, size // 2, size - 100, size - 3, size - 2, size - 1):
         assert framed([case.data[:cut], case.data[cut:]]) == list(case.want), cut
 
 
@@ -191,6 +199,13 @@ def test_a_switch_ends_framing_and_forgets_what_was_kept():
     framer.stop()
     assert (framer.paused, framer.stopped, framer.held_bytes) == (False, True, 0)
     assert framer.receive(GET) == framer.resume() == framer.receive_eof() == []
+
+
+def test_as_much_as_may_be_kept_while_paused_is_kept():
+    framer = Framer(max_head_bytes=len(UPGRADE))
+    framer.receive(UPGRADE + UPGRADE[:9])
+    framer.receive(UPGRADE[9:])
+    assert framer.resume() == list(whole(UPGRADE, switches=True))
 
 
 @pytest.mark.parametrize("pieces", [[bytes(65), b""], [bytes(64), b"\0"], [b"", bytes(65)], [bytes(200), bytes(200)]])
@@ -560,6 +575,23 @@ def test_no_byte_is_searched_again_for_each_one_that_comes(data, monkeypatch):
     for piece in single_bytes(data):
         framer.receive(piece)
     assert 0 < searches.nbytes <= 6 * len(data)
+
+
+def test_a_piece_of_whole_chunks_takes_few_calls_for_each():
+    framer = Framer()
+    framer.receive(CHUNKED)
+    calls = 0
+
+    def count(frame: object, event: str, arg: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        framer.receive(b"1\r\nx\r\n" * 1000)
+    finally:
+        sys.setprofile(None)
+    assert calls < 8 * 1000  # match, int, end, startswith; line by line they are more than 20
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Every outcome, declared once with its meaning, and each output's tally.
 
 Every record that an output received ends in exactly one outcome; until then the output holds it. Failures are told
-to people once for each kind, and then summed up, so that a dead destination does not fill a log.
+to people once for each kind, and then summed up, so that a dead destination does not fill a log. While a destination
+is in back-off, records end with the outcome of the last failed connect: `refused`, `dns`, `tls` or `reset`. A record
+that holds no HTTP/1.x request ends as `protocol`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def is_gor(pid: int) -> bool:
     return b"\0--middleware\0" in _read(pid, "cmdline")
 
 
-def process(launched: Launched, is_wanted: Callable[[int], bool], *, other_than: set[int] = frozenset()) -> int:  # type: ignore[assignment]
+def process(launched: Launched, is_wanted: Callable[[int], bool], *, other_than: Collection[int] = ()) -> int:
     """The process of a kind, once there is one that is not among those."""
     found: list[int] = []
 

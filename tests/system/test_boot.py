@@ -25,6 +25,9 @@ def silent(product: Product) -> Iterator[Launched]:
     """A launcher whose app does not listen: it runs beside the other tests, as it takes 20 s to say so."""
     with product.launch(TO_NOBODY, app("controlled.py")) as launched:
         yield launched
+        if launched.is_running:  # its test has failed, or was not asked for
+            launched.tell("exit 0")
+            launched.wait()
 
 
 # ---- the port opens with the app -------------------------------------------------------------------------------

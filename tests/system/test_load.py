@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from launcher.gor import Gor
-from tests.system.launched import Facts, Launched, Product
-from tests.system.load import Request, check_arrivals, check_bytes, missing_ids, mixed_requests, send_all
+from tests.system.accounts import feed_counters, outcomes, tap_counters
+from tests.system.launched import Launched, Product
+from tests.system.load import Request, check_arrivals, check_bytes, missing_ids, mixed_requests, request, send_all
 from tests.system.sink import Sink, command, journal, sink
 
 REQUESTS = 10_000
@@ -53,14 +54,13 @@ def mirrored_traffic(
     check_bytes(requests, at_app, Request.sent_head)
 
 
-def check_feed(feed: Facts, copies: int) -> None:
-    told = {name: int(feed[name]) for name in ("given", "taken", "dropped_full", "dropped_shutdown", "lost")}
+def check_feed(launched: Launched, replayer: str, copies: int) -> None:
+    told = feed_counters(launched, replayer)
     assert told == {"given": copies, "taken": copies, "dropped_full": 0, "dropped_shutdown": 0, "lost": 0}
 
 
 def check_tap(launched: Launched, copies: int) -> None:
-    end = {name: int(value) for name, value in launched.facts("end")[0].items() if value.isdigit()}
-    assert {name: value for name, value in end.items() if value} == {"seen": copies, "offered": copies}
+    assert tap_counters(launched) == {"seen": copies, "offered": copies}
 
 
 def test_each_request_arrives_exactly_once_and_unchanged_with_the_built_in_replayer(
@@ -71,15 +71,32 @@ def test_each_request_arrives_exactly_once_and_unchanged_with_the_built_in_repla
             each.wait_for(REQUESTS)
         launched.stop()
         check_tap(launched, REQUESTS)
-        [feed] = [facts for facts in launched.facts("feed") if facts.get("final") == "true"]
-        check_feed(feed, REQUESTS)
+        check_feed(launched, "builtin", REQUESTS)
         for each in destinations:
-            [output] = [facts for facts in launched.facts("output") if facts.get("final") == "true"
-                        and facts["destination"] == each.url]  # fmt: skip
-            assert (output["received"], output["2xx"]) == (str(REQUESTS), str(REQUESTS))
+            assert outcomes(launched, each.url) == {"received": REQUESTS, "2xx": REQUESTS}
     for each in destinations:
         check_arrivals(requests, each.arrivals(), at=each.url)
         check_bytes(requests, each.arrivals(), partial(Request.copied_head, host=each.host))
+
+
+def test_with_split_output_each_request_arrives_at_one_destination(
+    product: Product, gor: Gor, destinations: tuple[Sink, Sink], tmp_path: Path
+) -> None:
+    requests = [request(number) for number in range(500)]
+    told = "\n".join([*(f"--output-http {each.url}" for each in destinations), "--split-output"])
+    (tmp_path / "gor.options").write_text(told)
+    options = ["--replayer", str(gor.path), "--gor-options", str(tmp_path / "gor.options")]
+    with product.launch(options, command(tmp_path / "app")) as launched:
+        launched.wait_until_listening()
+        send_all(launched.port, requests)
+        for each in destinations:
+            each.wait_for(len(requests) // 2)
+        launched.stop()
+        check_tap(launched, len(requests))
+        for each in destinations:
+            counters = feed_counters(launched, each.url)
+            assert counters["given"] == counters["taken"] == len(requests) // 2
+    check_arrivals(requests, [*destinations[0].arrivals(), *destinations[1].arrivals()], at="either destination")
 
 
 def test_each_request_arrives_at_each_destination_with_gor(
@@ -93,9 +110,7 @@ def test_each_request_arrives_at_each_destination_with_gor(
         launched.stop()
         check_tap(launched, REQUESTS)
         for each in destinations:
-            [feed] = [facts for facts in launched.facts("feed") if facts.get("final") == "true"
-                      and facts["replayer"] == each.url]  # fmt: skip
-            check_feed(feed, REQUESTS)
+            check_feed(launched, each.url, REQUESTS)
     for each in destinations:
         assert len(missing_ids(requests, each.arrivals(), at=each.url)) <= may_miss
         if gor.version < (1, 3):  # 1.3 sorts the headers and cuts chunks anew

@@ -177,6 +177,34 @@ def test_an_app_that_exits_while_the_built_in_replayer_starts_leaves_none_behind
     check_early_exit(product, "builtin")
 
 
+def check_killed_launcher(product: Product, tmp_path: Path, replayer: str, is_replayers: Victim) -> None:
+    """Nobody tells the replayers, but their pipes end."""
+    with sink(tmp_path / "copies") as destination:
+        options = ["--replayer", replayer, "--to", destination.url]
+        with product.launch(options, command(tmp_path / "app")) as launched:
+            launched.wait_until_listening()
+            send_all(launched.port, few())
+            destination.wait_for(1)
+            replayers = {pid for pid in launched.processes() if is_replayers(pid)}
+            assert replayers
+            accounts.kill(launched.pid, signal.SIGKILL)
+            wait_until(lambda: replayers.isdisjoint(launched.processes()), "the replayers end")
+            for app in launched.processes():
+                accounts.kill(app, signal.SIGKILL)
+            launched.kill()
+        missing_ids(few(), destination.arrivals(), at="the destination")
+
+
+def test_gor_and_its_helper_end_with_a_launcher_that_is_killed(product: Product, gor: Gor, tmp_path: Path) -> None:
+    check_killed_launcher(
+        product, tmp_path, str(gor.path), lambda pid: accounts.is_gor(pid) or accounts.is_helper(pid)
+    )
+
+
+def test_the_built_in_replayer_ends_with_a_launcher_that_is_killed(product: Product, tmp_path: Path) -> None:
+    check_killed_launcher(product, tmp_path, "builtin", accounts.is_builtin)
+
+
 # ---- destinations that fail ----------------------------------------------------------------------------------------
 
 
@@ -259,9 +287,8 @@ def test_failing_destinations_harm_neither_the_app_nor_a_healthy_one_with_gor(
 # ---- bounded memory, and what happens at a bound -------------------------------------------------------------------
 
 
-def posts(count: int) -> list[Request]:
-    """POSTs of 8 KB."""
-    return [request(ident, "POST", body=b"%08d" % ident * 1024) for ident in range(count)]
+def posts(count: int, size: int = 8192) -> list[Request]:
+    return [request(ident, "POST", body=b"%08d" % ident * (size // 8)) for ident in range(count)]
 
 
 def check_memory(launched: Launched, requests: list[Request], buffer_bytes: int) -> None:
@@ -314,6 +341,40 @@ def test_a_gor_behind_a_destination_that_hangs_costs_the_buffer(product: Product
             assert check_drops(launched, destination.url, len(requests)) > 1000
         missing_ids(requests, destination.arrivals(), at="the destination")
         check_arrivals(requests, journal(tmp_path / "app"), at="the app")
+
+
+def test_a_gor_that_outgrows_its_memory_is_restarted(product: Product, gor: Gor, tmp_path: Path) -> None:
+    requests = posts(300, size=300_000)
+    with sink(tmp_path / "copies", "--hang") as destination:
+        options = ["--buffer", "256MiB", "--replayer-memory", "64MiB"]
+        options += ["--replayer", str(gor.path), "--to", destination.url]
+        with product.launch(options, command(tmp_path / "app")) as launched:
+            launched.wait_until_listening()
+            send_all(launched.port, requests)
+            launched.wait_for_line("replayer-memory", replayer=destination.url)
+            launched.wait_for_line("replayer-restart", replayer=destination.url)
+            launched.stop()
+            assert accounts.feed_counters(launched, destination.url)["given"] == len(requests)
+        missing_ids(requests, destination.arrivals(), at="the destination")
+
+
+def test_the_built_in_replayer_drops_and_counts_before_it_outgrows_its_memory(
+    product: Product, tmp_path: Path
+) -> None:
+    requests = posts(300, size=300_000)
+    with sink(tmp_path / "copies", "--hang") as destination:
+        options = ["--buffer", "256MiB", "--replayer-memory", "64MiB"]
+        options += ["--replayer", "builtin", "--to", destination.url]
+        with product.launch(options, command(tmp_path / "app")) as launched:
+            launched.wait_until_listening()
+            replayer = accounts.process(launched, accounts.is_builtin)
+            send_all(launched.port, requests)
+            launched.wait_for_line("destination-failed", outcome="queue_full")
+            assert accounts.peak_resident_bytes(replayer) < 64 * MiB
+            launched.stop()
+            assert not launched.facts("replayer-restart")
+            assert accounts.feed_counters(launched)["taken"] == len(requests)
+            assert accounts.outcomes(launched, destination.url)["queue_full"] > 200
 
 
 def test_a_shutdown_under_load_answers_what_was_sent_and_balances(
