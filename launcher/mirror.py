@@ -105,9 +105,10 @@ class RequestTap:
         self._kept_bytes = 0
         self._charged_bytes = 0  # for the request that is kept
         self._held_bytes = 0  # charged for what the framer holds
+        self._switches = False  # the last request may switch protocols
         self._is_connect = False
         self._answer = b""
-        self.wants_app = False  # the last request may switch protocols: the app's answer decides
+        self.wants_app = False  # the last request is complete and may switch protocols: the app's answer decides
 
     def client_sent(self, data: bytes) -> None:
         """Bytes that the client has sent, in order."""
@@ -160,6 +161,7 @@ class RequestTap:
             self._charge_held()
 
     def _begin(self, head: Head) -> None:
+        self._switches = head.switches
         self._is_connect = head.method == b"CONNECT"
         skipped = self._mirror.skips(head)
         if skipped is not None:
@@ -179,7 +181,7 @@ class RequestTap:
             self._body.append(data)
 
     def _complete(self) -> None:
-        if self._framer.paused:
+        if self._switches:
             self.wants_app = True
         elif self._request is not None:
             self._offer()

@@ -192,6 +192,20 @@ def test_a_declined_upgrade_is_copied_without_the_header(answer, in_pieces):
     assert scene.counters() == {"seen": 2, "offered": 2}
 
 
+def test_a_request_in_the_same_read_before_one_that_switches_is_copied():
+    scene = Scene().send(GET + UPGRADE)
+    assert scene.copies() == [GET[:-2] + GUARD]
+    scene.tap.app_sent(b"HTTP/1.1 101 Switching Protocols\r\n")
+    assert scene.counters() == {"seen": 2, "offered": 1, "skipped_upgrade": 1}
+
+
+def test_more_than_can_be_held_behind_one_that_switches_ends_mirroring_there():
+    scene = Scene().send(UPGRADE + b"x" * 70_000)
+    assert not scene.tap.wants_app
+    assert scene.counters() == {"seen": 1, "unframed": 1}
+    assert scene.budget.used_bytes == 0
+
+
 @pytest.mark.parametrize(("answer", "counter"), [(b"200 OK", "skipped_upgrade"), (b"405 No", "offered")])
 def test_connect_switches_with_any_status_of_2xx(answer, counter):
     scene = Scene().send(b"CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n")

@@ -248,10 +248,10 @@ class Launched:
         return self.wait()
 
     def kill(self) -> None:
-        """SIGKILL to the launcher; its counters are not judged then."""
+        """SIGKILL to the launcher, and its end; its counters are not judged then. The app may live on."""
         self._was_killed = True
         self._process.kill()
-        self.wait()
+        self._process.wait()
 
     def wait(self) -> int:
         """The exit status, once all output up to it has been read; -N if signal N ended the launcher."""

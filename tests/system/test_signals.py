@@ -5,21 +5,25 @@ In a dyno the platform sends SIGTERM to every process, so these tests do; other 
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.system.destination import Destination
-from tests.system.launched import Answer, Launched, Product, app, listener
+from tests.system.launched import PATIENCE_SECONDS, Answer, Launched, Product, app, listener
 
 DYNO = {"DYNO": "web.1"}
 PLACES: dict[str, dict[str, str | None]] = {"dyno": {**DYNO}, "elsewhere": {"DYNO": None}}
 LONGER_THAN_THE_LAUNCHER_WAITS = 2.5  # in a dyno it looks after 2 s whether the app has been told
+CTRL_C = "\x03"
 FORWARDED = ("SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGWINCH")
 
 
@@ -39,7 +43,7 @@ class Client(threading.Thread):
 
     def answer(self) -> Answer | OSError | None:
         """What it got in the end: None if nothing came."""
-        self.join(30)
+        self.join(PATIENCE_SECONDS)
         return self._answer
 
 
@@ -88,6 +92,40 @@ def test_a_stopping_app_is_told_once_and_answers_what_is_under_way_and_what_stil
         is_held_back = name == "SIGTERM" and place == "dyno"
         assert (line["signal"], line["passed_on"]) == (name, "no" if is_held_back else "yes")
         assert {arrival.target for arrival in destination.arrivals} == {"/wait", "/while-it-still-accepts"}
+
+
+def test_a_slow_client_gets_all_that_the_app_sent_before_it_ended(product: Product) -> None:
+    nbytes = 8_000_000  # more than all kernel buffers on the way
+    with Destination() as destination, serving(product, destination, {}) as launched, launched.connect() as client:
+        client.sendall(b"GET /large/%d HTTP/1.0\r\n\r\n" % nbytes)
+        answer = bytearray()
+        while "sent\n" not in launched.output:  # reads no more than it must for the app to get rid of its last byte
+            answer += client.recv(64 * 1024)
+            time.sleep(0.002)
+        launched.send_signal(signal.SIGTERM)
+        launched.wait_for_output("got SIGTERM")
+        launched.tell("exit 0")
+        launched.wait_for_line("app-exited")
+        while data := client.recv(64 * 1024):
+            answer += data
+        assert len(answer.partition(b"\r\n\r\n")[2]) == nbytes
+        assert launched.wait() == 0
+
+
+def test_a_client_that_does_not_read_holds_the_end_up_for_the_drain_timeout_only(product: Product) -> None:
+    options, command = ["--to", "http://127.0.0.1:1", "--drain-timeout", "1"], app("controlled.py", "listen")
+    with product.launch(options, command) as launched:
+        launched.wait_until_listening()
+        with launched.connect() as client:
+            client.sendall(b"GET /large/20000000 HTTP/1.0\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+            launched.send_signal(signal.SIGTERM)
+            launched.wait_for_output("got SIGTERM")
+            launched.tell("exit 0")
+            launched.wait_for_line("app-exited")
+            exited_at = time.monotonic()
+            assert launched.wait() == 0
+            assert time.monotonic() - exited_at < 15, "the default is 25"
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -165,6 +203,14 @@ def test_a_sigterm_while_the_launcher_ends_does_not_change_the_exit_status(produ
         assert launched.wait() == 5
 
 
+def test_a_launcher_that_is_killed_leaves_no_replayer_behind(product: Product) -> None:
+    with Destination() as destination, serving(product, destination, {}) as launched:
+        launched.http("GET", "/")
+        destination.wait_for_arrivals(1)
+        launched.kill()
+        launched.tell("exit 0")  # what is left is the replayer: the end of the block finds none
+
+
 def test_an_ignored_sighup_stays_ignored_by_launcher_and_app(product: Product) -> None:
     options, command = ["--to", "http://127.0.0.1:1"], app("controlled.py", "listen")
     with product.launch(options, command, prefix=["nohup"]) as launched:
@@ -187,6 +233,20 @@ def test_with_the_kill_switch_signals_are_the_apps_own(product: Product) -> None
             launched.wait_for_output("got SIGTERM", nth=nth)
         launched.tell("exit 4")
         assert launched.wait() == 4
+
+
+def test_ctrl_c_on_a_terminal_reaches_all_processes_of_the_app_once(product: Product) -> None:
+    """The app is in a session of its own, so the terminal itself tells the launcher alone."""
+    grandchild = ["sh", "-c", 'trap : INT; "$@"; exit 7', "sh", *app("controlled.py", "listen")]
+    words = "exec " + shlex.join([str(product.file), "--to", "http://127.0.0.1:1", *grandchild])
+    terminal = Product(Path("/usr/bin/script"), product.home)  # everything it shows comes as output
+    with terminal.launch(["--quiet", "--return", "--command", words, "/dev/null"], []) as launched:
+        launched.wait_for_output_start("traffic-duplicator at=listening")
+        launched.tell(CTRL_C)
+        launched.wait_for_output_start("got SIGINT")
+        launched.tell("exit 0")
+        assert launched.wait() == 7
+        assert launched.output.count("got ") == 1
 
 
 @pytest.fixture

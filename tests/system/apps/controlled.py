@@ -11,7 +11,8 @@ line or an argument, each answered by its own words when it has been done:
     exit STATUS [SECONDS] end, after taking as long
     orphan               start a process whose parent ends at once: tells `orphan PID`; it ends by itself
     is-gone PID          wait until there is no such process, not even a zombie
-GET /wait tells `waiting` and is answered after `answer`; all else is answered at once with the method and the target.
+GET /wait tells `waiting` and is answered after `answer`; all else is answered at once with the method, the target and
+the length of the body. GET /large/N is answered with N bytes, and tells `sent`.
 """
 
 from __future__ import annotations
@@ -50,10 +51,16 @@ class Handler(BaseHTTPRequestHandler):
             may_answer.wait()
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         answer = f"{self.command} {self.path} {len(body)}\n".encode()
+        is_large = self.path.startswith("/large/")
+        if is_large:
+            answer = bytes(int(self.path.rpartition("/")[2]))
         self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
+        if is_large:
+            self.wfile.flush()
+            tell("sent")
 
     do_POST = do_GET  # noqa: N815 - the name is http.server's
 
