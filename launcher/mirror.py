@@ -30,7 +30,7 @@ _CONNECTION_LINE = re.compile(rb"^connection:([^\r\n]*)", re.IGNORECASE | re.MUL
 _WELL_KNOWN_TOKENS = frozenset({b"", b"close", b"keep-alive", b"upgrade"})
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[^\r\n]*\r?\n")
 _SWITCHING_PROTOCOLS = 101
-_LONGEST_ANSWER_BYTES = 64 * 1024  # of a status line, and of interim answers before the final one
+_LONGEST_ANSWER_BYTES = 16 * 1024  # of a status line, and of interim answers before the final one
 
 
 @dataclass(frozen=True, kw_only=True)
