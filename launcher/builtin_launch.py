@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import trio
 
 from launcher import itself
-from launcher.child import PIPE, CannotStart, start
+from launcher.child import CANNOT_EXECUTE, PIPE, CannotStart, start
 from launcher.feed import Feed
 from launcher.gor_flags import GorOption
 from launcher.log import log
@@ -59,22 +60,16 @@ class BuiltinLaunch:
 
     async def start(self, readers: trio.Nursery) -> Running:
         """Starts a process. Raises CannotStart."""
-        records_out, records_in = os.pipe()
-        account_out, account_in = os.pipe()
-        try:
+        with ExitStack() as childs_ends, ExitStack() as our_ends:
+            records_out, records_in = _pipe(childs_ends, our_ends)
+            account_out, account_in = _pipe(our_ends, childs_ends)
+            os.set_blocking(records_in, False)
+            _write_first(records_in, frame(self._settings().encode()))
             child = await start(
                 [*_DEAF, *itself.command(), "--replay", "--launcher-pipe", str(account_in)],
                 self.environ, stdin=records_out, stderr=PIPE, pass_fds=[account_in],
             )  # fmt: skip
-        except CannotStart:
-            os.close(records_in)
-            os.close(account_out)
-            raise
-        finally:
-            os.close(records_out)
-            os.close(account_in)
-        os.set_blocking(records_in, False)
-        _write_first(records_in, frame(self._settings().encode()))
+            our_ends.pop_all()
         assert child.stderr is not None
         readers.start_soon(self._pass_on, child.stderr)
         readers.start_soon(self._read_account, trio.lowlevel.FdStream(account_out))
@@ -104,10 +99,21 @@ class BuiltinLaunch:
             self.account.receive(line)
 
 
+def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+    """A new pipe's two ends, each closed with the stack that it belongs to. Raises CannotStart."""
+    try:
+        read_end, write_end = os.pipe()
+    except OSError as error:
+        raise CannotStart(CANNOT_EXECUTE, f"no pipe for the replayer: {error.strerror}") from None
+    reader.callback(os.close, read_end)
+    writer.callback(os.close, write_end)
+    return read_end, write_end
+
+
 def _write_first(fd: int, settings: bytes) -> None:
     """The pipe is new and empty: 64 KiB fit, and gor.options that are longer are nobody's."""
     if os.write(fd, settings) != len(settings):
-        raise CannotStart(126, "gor's options are longer than 64 KiB")
+        raise CannotStart(CANNOT_EXECUTE, "gor's options are longer than 64 KiB")
 
 
 class ReplayAccount:

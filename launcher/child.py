@@ -120,7 +120,7 @@ class Child:
         return self._process.stderr
 
     def send_signal(self, number: int) -> None:
-        """Signals the process, unless it has ended."""
+        """Signals the process, unless it has ended. Raises PermissionError when it has become another user's."""
         if self.is_running:
             self._process.send_signal(signal.Signals(number))
 
@@ -139,6 +139,7 @@ class Child:
 
 
 running: set[int] = set()  # the children that are waited for by pid: `reap_adopted` must leave them alone
+_starting = 0  # and those whose pid is not known yet
 
 
 async def start(
@@ -155,6 +156,7 @@ async def start(
 
     `inherit_fds` hands down what the launcher itself was given (a descriptor of its own is never inheritable).
     """
+    global _starting
     executable = find_executable(argv, environ)
 
     async def open_process(file: Executable) -> trio.Process:
@@ -163,11 +165,17 @@ async def start(
             start_new_session=True, close_fds=not inherit_fds, pass_fds=tuple(pass_fds),
         )  # fmt: skip
 
+    _starting += 1
     try:
-        process = await open_process(executable)
-    except OSError as error:
-        process = await open_process(_as_shell_script(executable, error))
-    return Child(process)
+        try:
+            process = await open_process(executable)
+        except OSError as error:
+            process = await open_process(_as_shell_script(executable, error))
+        return Child(process)
+    finally:
+        _starting -= 1
+        if os.getpid() == 1:
+            reap_adopted()
 
 
 PIPE = subprocess.PIPE
@@ -175,7 +183,9 @@ DEVNULL = subprocess.DEVNULL
 
 
 def reap_adopted() -> None:
-    """As PID 1, ends the zombies of processes whose own parents have died."""
+    """As PID 1, ends the zombies of processes whose own parents have died; while a child is started, not yet."""
+    if _starting:
+        return  # the end of the start looks again
     for entry in os.listdir("/proc"):
         if entry.isdigit() and int(entry) not in running and _is_zombie_of_ours(entry):
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from launcher import __version__
@@ -36,6 +37,7 @@ Exit status: the app's own; 128+N if signal N ended it; 126 or 127 if it can't b
 
 def main() -> int:
     """Runs what `sys.argv` asks for. The exit status."""
+    _fill_standard_descriptors()
     try:
         return _run(sys.argv[1:])
     except UsageError as error:
@@ -51,6 +53,14 @@ def main() -> int:
         return 0
     finally:
         log.close()
+
+
+def _fill_standard_descriptors() -> None:
+    """So that none of ours gets the number of a closed one, and with it the log's lines. The app finds them closed."""
+    with suppress(OSError):
+        while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(fd)
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -17,8 +17,9 @@ def original_environ() -> dict[str, str]:
         block = Path("/proc/self/environ").read_bytes()
     except OSError:
         return dict(os.environ)
-    pairs = (entry.partition(b"=") for entry in block.split(b"\0") if b"=" in entry)
-    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+    pairs = [entry.partition(b"=") for entry in block.split(b"\0")]
+    # One without a name can't be handed down; of two with the same name the first counts, as for getenv(3).
+    return {os.fsdecode(name): os.fsdecode(value) for name, equals, value in reversed(pairs) if name and equals}
 
 
 def is_dyno(environ: Mapping[str, str]) -> bool:

@@ -88,6 +88,7 @@ class Feed:
             self._poller.unregister(self._fd)
         os.close(self._fd)
         self._fd = -1
+        self._is_blocked = False  # a full pipe may end before the poller has told of it
 
     def write_last(self, data: bytes) -> None:
         """Writes a few bytes behind the last record, if they fit: `is_drained` must be true."""

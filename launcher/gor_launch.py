@@ -63,11 +63,14 @@ class GorLaunch:
                     readers.start_soon(self._pass_on, stream)
             try:
                 return Running(child, await _open_when_read(fifo, child))
+            except OSError as error:  # no descriptor, or somebody has cleaned the folder
+                child.send_signal_to_group(signal.SIGKILL)
+                raise CannotStart(CANNOT_EXECUTE, f"no way into gor's pipe: {error.strerror}") from None
             except BaseException:  # cancelled, too: nobody else would end it
                 child.send_signal_to_group(signal.SIGKILL)
                 raise
         finally:
-            fifo.unlink()
+            fifo.unlink(missing_ok=True)
 
     async def finish(self, running: Running, feed: Feed, seconds: float) -> None:
         """Waits until gor's processor time stands still; then the pipe's end ends helper and gor."""

@@ -29,7 +29,6 @@ _GOR_COPY_BUFFER_BYTES = 5 * 1024**2  # where gor cuts unless --copy-buffer-size
 _DEFAULT_REPLAYER_MEMORY = 256 * 1024**2
 
 
-
 class Mode(enum.Enum):
     """How the app runs."""
 
@@ -190,5 +189,8 @@ def _to_words(url: str) -> list[Word]:
 
 def _new_socket_path() -> str:
     """In a private folder that `service` makes: nobody else may be able to connect to the app."""
-    folder = f"traffic-duplicator-{random_names.token_hex(8)}"
-    return os.path.join(tempfile.gettempdir(), folder, "app.sock")
+    try:
+        parent = tempfile.gettempdir()
+    except FileNotFoundError:
+        parent = "/tmp"  # no folder can be written to: `service` says so
+    return os.path.join(parent, f"traffic-duplicator-{random_names.token_hex(8)}", "app.sock")

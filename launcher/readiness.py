@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
 
 import trio
 
 from launcher import addresses
 from launcher.relay import AppAddress
+from launcher.sockets import RESET_ON_CLOSE
 
 _CONNECT_SECONDS = 1.0  # an app that takes longer has a full backlog: it listens, and that counts as accepting
-
 
 _LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 
@@ -19,11 +18,13 @@ _LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 async def accepting_address(port: int, unix_socket: str | None) -> AppAddress | None:
     """Where the app accepts: its Unix socket, else 127.0.0.1, else ::1; None while it doesn't."""
     if unix_socket is not None:
-        accepts = Path(unix_socket).exists() and await _accepts(socket.AF_UNIX, unix_socket)
-        return AppAddress(socket.AF_UNIX, unix_socket) if accepts else None
+        return AppAddress(socket.AF_UNIX, unix_socket) if await _accepts(socket.AF_UNIX, unix_socket) else None
     for family, host in _LOOPBACKS:
         if await _accepts(family, (host, port)):
-            return AppAddress(family, (host, port), addresses.private_address(family))
+            try:
+                return AppAddress(family, (host, port), addresses.private_address(family))
+            except OSError:
+                return None  # no descriptor: ask again later
     return None
 
 
@@ -48,11 +49,22 @@ async def _accepts(family: socket.AddressFamily, address: tuple[str, int] | str)
     except OSError:
         return False  # no such family here, or no descriptor: ask again later
     with probe:
-        with trio.move_on_after(_CONNECT_SECONDS):
-            try:
+        try:
+            with trio.move_on_after(_CONNECT_SECONDS) as scope:
                 await probe.connect(address)
-            except BlockingIOError:
-                return True  # a Unix socket with a full backlog
-            except OSError:
-                return False
-        return True
+            return scope.cancelled_caught or not _is_connected_to_itself(probe)
+        except BlockingIOError:
+            return True  # a Unix socket with a full backlog
+        except OSError:
+            return False
+
+
+def _is_connected_to_itself(probe: trio.socket.SocketType) -> bool:
+    """Whether the kernel gave the probe of a closed port that very port to call from: TCP's simultaneous open.
+
+    It happens once in some thousand probes of a port in ip_local_port_range. The reset keeps the port out of TIME_WAIT.
+    """
+    if probe.family == socket.AF_UNIX or probe.getsockname() != probe.getpeername():
+        return False
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    return True

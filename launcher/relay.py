@@ -10,10 +10,11 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
+from launcher import addresses
 from launcher.counters import RelayCounters
 from launcher.log import log
 from launcher.pair import Pair, Tap
@@ -174,7 +175,13 @@ class Relay:
     def _app_socket(self) -> socket.socket:
         """The next client's, made before it is accepted: then there is no client that meets EMFILE here."""
         if self._next_app_socket is None:
-            self._next_app_socket = self._new_app_socket()
+            try:
+                self._next_app_socket = self._new_app_socket()
+            except OSError as error:
+                if error.errno != errno.EADDRNOTAVAIL or self._app.source is None:
+                    raise
+                self._find_new_source()
+                self._next_app_socket = self._new_app_socket()
         return self._next_app_socket
 
     def _new_app_socket(self) -> socket.socket:
@@ -188,6 +195,12 @@ class Relay:
             app.close()
             raise
         return app
+
+    def _find_new_source(self) -> None:
+        """The machine has lost the address: its network was joined anew. Waiting for the old one may take for ever."""
+        source = addresses.private_address(self._app.family)
+        log("source-changed", level="warning", before=self._app.source, now=source or "loopback")
+        self._app = replace(self._app, source=source)
 
     def _connect(self, pair: Pair) -> None:
         if pair.is_closed:

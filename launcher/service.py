@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import trio
@@ -31,12 +32,14 @@ from launcher.supervisor import Site, Supervisor
 
 _GOR_BATCH_SECONDS = 0.005
 
+GorPlace = tuple[Path, list[str]]  # the private folder, and the command that runs the helper in it
+
 
 def run(plan: Plan) -> int:
     """Runs the app behind the relay until it exits. Its exit status. Raises CannotStart."""
-    with _app_socket_folder(plan.app_socket), _gor_folder(plan) as gor_folder:
+    with _app_socket_folder(plan), _gor_place(plan) as gor_place:
         if plan.mode is Mode.MIRROR:
-            return trio.run(_serve, plan, _launches(plan, gor_folder))
+            return trio.run(_serve, plan, _launches(plan, gor_place))
         return trio.run(_serve, plan, [])
 
 
@@ -113,10 +116,13 @@ class Mirroring:
         """Lets the replayers end their work, for at most `seconds`, and tells what became of everything."""
         if not self._has_started:
             return
-        async with trio.open_nursery() as nursery:
-            for replayer in self._replayers:
-                nursery.start_soon(replayer.finish, seconds)
-        self._stats.tell_end()
+        try:
+            async with trio.open_nursery() as nursery:
+                for replayer in self._replayers:
+                    nursery.start_soon(replayer.finish, seconds)
+            self._stats.tell_end()
+        except Exception as error:  # noqa: BLE001 - the exit status is the app's, whatever happens here
+            log("mirror-end-failed", level="error", error=repr(error))
 
     def _new_feed(self, queue: MirrorQueue) -> Feed:
         assert self._plan.replayer is not None
@@ -125,7 +131,7 @@ class Mirroring:
         return Feed(self._poller, queue, frames)
 
 
-def _launches(plan: Plan, gor_folder: Path | None) -> list[tuple[str, Launch]]:
+def _launches(plan: Plan, gor_place: GorPlace | None) -> list[tuple[str, Launch]]:
     """Each replayer process's name and how to start it."""
     assert plan.replayer is not None, "a plan that mirrors has a replayer"
     if plan.replayer.gor is None:
@@ -138,13 +144,13 @@ def _launches(plan: Plan, gor_folder: Path | None) -> list[tuple[str, Launch]]:
             account=ReplayAccount(_tell_failure),
         )
         return [("builtin", launch)]
-    if gor_folder is None:
+    if gor_place is None:
         return []
-    helper = install_helper(gor_folder)
+    folder, helper = gor_place
     processes = plan_processes(plan.gor_options, plan.replayer.gor)
     memory_bytes = plan.replayer_memory // len(processes)
     return [
-        (process.shown, GorLaunch(plan.replayer.gor, process, gor_folder, helper, plan.environ, memory_bytes))
+        (process.shown, GorLaunch(plan.replayer.gor, process, folder, helper, plan.environ, memory_bytes))
         for process in processes
     ]
 
@@ -171,32 +177,49 @@ def _tell_failure(failed: DestinationFailed) -> None:
 
 
 @contextmanager
-def _gor_folder(plan: Plan) -> Iterator[Path | None]:
-    """The folder of gor's pipes, if it is a gor; None if there is no place for it, and then nothing is copied."""
+def _gor_place(plan: Plan) -> Iterator[GorPlace | None]:
+    """Where gor's pipes are and its helper, if it is a gor; None if they have no place, and then nothing is copied."""
     if plan.replayer is None or plan.replayer.gor is None:
         yield None
         return
-    try:
-        folder = make_private_folder()
-    except OSError as error:
-        log("unmirrored", level="error", reason=str(error), app=Mode.RELAY.value)
-        yield None
-        return
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as stack:
+        place = None
+        try:
+            folder = make_private_folder()
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            place = folder, install_helper(folder)
+        except OSError as error:
+            log("unmirrored", level="error", reason=str(error), app=Mode.RELAY.value)
+        yield place
 
 
 @contextmanager
-def _app_socket_folder(path: str | None) -> Iterator[None]:
-    """A private folder for the app's socket, if its own isn't there, and nothing left of it afterwards."""
-    folder = Path(path).parent if path is not None else None
-    if folder is None or folder.exists():
+def _app_socket_folder(plan: Plan) -> Iterator[None]:
+    """A private folder for the app's socket, if its own isn't there.
+
+    Afterwards it goes, with all that is in it if nobody but the launcher chose it. An app without a folder for its
+    socket runs all the same: it says best what it lacks.
+    """
+    if plan.app_socket is None:
         yield
         return
-    folder.mkdir(mode=0o700)
+    folder = os.path.dirname(plan.app_socket) or os.curdir
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        yield
+        return
+    except OSError as error:
+        log("app-socket-folder", level="error", folder=folder, error=error.strerror)
+        yield
+        return
     try:
         yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if plan.options.app_socket:
+            with suppress(OSError):
+                os.unlink(plan.app_socket)
+            with suppress(OSError):
+                os.rmdir(folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)

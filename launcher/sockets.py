@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 import struct
 
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
+
 _BACKLOG = 1024
 _IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; Python names it from 3.12 on
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
 
 
 def open_listener(host: str, port: int) -> socket.socket:
@@ -43,4 +44,4 @@ def set_tcp_options(sock: socket.socket) -> None:
 def reset_on_close(sock: socket.socket) -> None:
     """Makes the socket's close a reset."""
     if sock.family != socket.AF_UNIX:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)

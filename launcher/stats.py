@@ -25,7 +25,10 @@ class Stats:
         """A set of lines each interval; none with 0."""
         while interval_seconds > 0:
             await trio.sleep(interval_seconds)
-            self._tell("stats")
+            try:
+                self._tell("stats")
+            except Exception as error:  # noqa: BLE001 - a defect in what is told must not end the app
+                log("stats-failed", level="error", error=repr(error))
 
     def tell_end(self) -> None:
         """The last set, and whether it balances."""

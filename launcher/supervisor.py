@@ -12,7 +12,7 @@ import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,7 @@ _PROBE_SECONDS = 0.05
 _FOLLOW_SECONDS = 0.1
 _SILENT_APP_SECONDS = 20.0
 _NOBODY_TOLD_IT_SECONDS = 2.0
+_LEAST_FLUSH_SECONDS = 1.0  # an app that took longer than --drain-timeout has said its last words all the same
 _MIRROR_SECONDS_ASKED = 2.0  # for the mirror after the app's end, when somebody asked it to stop
 _MIRROR_SECONDS_UNASKED = 1.0
 _SWEEP_SECONDS = 10.0
@@ -71,11 +72,13 @@ class Supervisor:
         self._address: AppAddress | None = None
         self._relay: Relay | None = None
         self._stop_asked_at: float | None = None
+        self._has_got_sigterm = False
+        self._listen_error = ""  # said once, until it is another one
         self._app_doubted = trio.Event()  # refused a connection, or was asked to stop: does it still accept?
 
     def may_restart_replayers(self) -> bool:
         """Not once the platform has sent SIGTERM to every process, replayers too."""
-        return not (self._site.in_dyno and self._stop_asked_at is not None)
+        return not (self._site.in_dyno and self._has_got_sigterm)
 
     async def run(self, mirroring: Mirroring | None) -> int:
         """The app's exit status. Raises CannotStart."""
@@ -90,7 +93,8 @@ class Supervisor:
                     await self._shut_down(mirroring)
                     nursery.cancel_scope.cancel()
             finally:
-                app.send_signal(signal.SIGTERM)  # still running only after a defect of ours: nobody else would end it
+                with suppress(PermissionError):
+                    app.send_signal(signal.SIGTERM)  # it runs only after a defect of ours: nobody else would end it
         return status
 
     # ---- clients --------------------------------------------------------------------------------------------
@@ -142,8 +146,11 @@ class Supervisor:
         try:
             relay.listen(self._site.host, self._site.port)
         except OSError as error:
-            log("listen-failed", level="error", host=self._site.host, port=self._site.port, error=error.strerror)
+            if str(error) != self._listen_error:
+                self._listen_error = str(error)
+                log("listen-failed", level="error", host=self._site.host, port=self._site.port, error=error.strerror)
             return False
+        self._listen_error = ""
         log("listening", host=self._site.host, port=self._site.port, app=_text(self._address))
         return True
 
@@ -154,6 +161,8 @@ class Supervisor:
         """Listens while the app accepts, until it accepts and nobody has asked it to stop."""
         while True:
             is_accepting = await accepts(address)
+            if self._app is None or not self._app.is_running:
+                return  # what accepts there now was left over by the app: no client may meet it
             if is_accepting and not relay.is_listening:
                 self._listen(relay)
             elif not is_accepting and relay.is_listening:
@@ -171,27 +180,37 @@ class Supervisor:
                 if os.getpid() == 1:
                     child.reap_adopted()
                 continue
-            is_first_stop = number in _STOPPING and self._stop_asked_at is None
             if number in _STOPPING:
                 self._stop_asked_at = self._stop_asked_at or trio.current_time()
                 self._app_doubted.set()
-            if number != signal.SIGTERM:
-                self._forward(number)
-            elif is_first_stop and self._site.in_dyno:
-                log("signal", signal="SIGTERM", passed_on="no", reason="the platform sends it to every process")
-                nursery.start_soon(self._tell_app_if_nobody_did)
-            elif is_first_stop:
-                self._forward(number)
+            if number == signal.SIGTERM:
+                self._receive_sigterm(nursery)
             else:
-                log("signal", signal="SIGTERM", passed_on="no", reason="the app was asked to stop before")
+                self._forward(number)
+
+    def _receive_sigterm(self, nursery: trio.Nursery) -> None:
+        """Passes on the first, whatever came before: an app may live on after INT, or QUIT (the JVM's thread dump)."""
+        if self._has_got_sigterm:
+            log("signal", signal="SIGTERM", passed_on="no", reason="the app was asked to stop before")
+        elif self._site.in_dyno:
+            log("signal", signal="SIGTERM", passed_on="no", reason="the platform sends it to every process")
+            nursery.start_soon(self._tell_app_if_nobody_did)
+        else:
+            self._forward(signal.SIGTERM)
+        self._has_got_sigterm = True
 
     def _forward(self, number: int) -> None:
         assert self._app is not None
-        log("signal", signal=signal.Signals(number).name, passed_on="yes")
-        if number in _FROM_TERMINAL and _is_in_foreground():
-            self._app.send_signal_to_group(number)  # as the terminal would have, were the app not in its own session
+        name = signal.Signals(number).name
+        try:
+            if number in _FROM_TERMINAL and _is_in_foreground():
+                self._app.send_signal_to_group(number)  # as the terminal would, were the app not in its own session
+            else:
+                self._app.send_signal(number)
+        except PermissionError:
+            log("signal", level="warning", signal=name, passed_on="no", reason="the app runs as another user")
         else:
-            self._app.send_signal(number)
+            log("signal", signal=name, passed_on="yes")
 
     async def _tell_app_if_nobody_did(self) -> None:
         await trio.sleep(_NOBODY_TOLD_IT_SECONDS)
@@ -206,7 +225,7 @@ class Supervisor:
         end_by = (now if asked_at is None else asked_at) + self._site.drain_seconds
         if self._relay is not None:
             self._relay.stop_listening()
-            with trio.CancelScope(deadline=end_by):
+            with trio.CancelScope(deadline=max(end_by, now + _LEAST_FLUSH_SECONDS)):
                 await self._relay.drained()
             self._relay.close()
         if mirroring is not None:

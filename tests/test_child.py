@@ -7,6 +7,7 @@ import signal
 import sys
 
 import pytest
+import trio
 
 from launcher import child
 from launcher.child import CannotStart, find_executable
@@ -118,3 +119,25 @@ def test_executing_a_missing_command_raises_instead_of_replacing_this_process():
         child.execute(["no-such-command"], ENVIRON)
 
 
+
+
+async def test_a_child_that_ends_while_others_are_started_keeps_its_status_when_orphans_are_reaped():
+    statuses: list[int] = []
+
+    async def start_some() -> None:
+        for _ in range(30):
+            statuses.append(await run("false"))
+
+    with trio.open_signal_receiver(signal.SIGCHLD) as signals:
+        async with trio.open_nursery() as reaping:
+
+            @reaping.start_soon
+            async def _reap() -> None:
+                async for _ in signals:
+                    child.reap_adopted()
+
+            async with trio.open_nursery() as starting:
+                for _ in range(4):
+                    starting.start_soon(start_some)
+            reaping.cancel_scope.cancel()
+    assert statuses == [1] * 120

@@ -54,6 +54,12 @@ def test_a_table_says_what_the_code_says(file, name):
     assert found[2] == expected, "UPDATE_DOCS=1 python3 build.py test tests/test_docs.py writes it anew"
 
 
+def test_every_module_has_its_duty_in_the_architecture():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    modules = {path.stem for path in (ROOT / "launcher").glob("*.py")} - {"__init__", "__main__"}
+    assert modules <= set(re.findall(r"`(\w+)`", text))
+
+
 PAGES = [page for pattern in ("*.md", "docs/*.md", "bench/*.md") for page in ROOT.glob(pattern)]
 
 

@@ -85,6 +85,18 @@ async def test_records_are_written_as_lines_of_hex(size):
         assert await s.read(len(expected)) == expected
 
 
+async def test_a_pipe_that_ended_while_it_was_full_does_not_block_the_next_one():
+    async with scene() as s:
+        s.queue.offer(bytes(1 << 20))
+        await s.flushed()
+        s.feed.close()
+        os.close(s.reader)
+        s.open()
+        s.queue.offer(b"next")
+        with trio.fail_after(30):
+            assert await s.read(8) == frame(b"next")
+
+
 async def test_a_full_pipe_keeps_records_waiting_and_goes_on_when_it_is_read():
     async with scene() as s:
         record = os.urandom(100_000)
@@ -172,3 +184,16 @@ async def test_thousands_of_unread_records_are_still_told_apart():
         s.feed.close()
         assert s.counters.lost == 1
         s.open()
+
+
+async def test_a_full_pipe_that_ends_before_the_poller_tells_of_it_does_not_block_the_next():
+    async with scene() as s:
+        for _ in range(10):
+            s.queue.offer(b"x" * 29_996)
+        await s.flushed()
+        s.feed.close()
+        os.close(s.reader)
+        s.open()
+        waiting = s.counters.given - s.counters.lost
+        assert waiting >= 1
+        assert await s.read(30_000 * waiting) == frame(b"x" * 29_996) * waiting

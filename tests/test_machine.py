@@ -54,6 +54,13 @@ def test_the_original_environment_is_what_the_process_was_given():
     assert eval(ran.stdout) == {**given, "PYTHONPATH": str(ROOT), "LANG": "C"}
 
 
+def test_a_variable_without_a_name_can_t_be_handed_down_and_is_left_out():
+    code = "import os; from launcher.environment import original_environ; print(original_environ())"
+    words = ["env", "-i", "=nameless=1", "A=1", f"PYTHONPATH={ROOT}", sys.executable, "-c", code]
+    ran = subprocess.run(words, capture_output=True, check=True)
+    assert eval(ran.stdout) == {"A": "1", "PYTHONPATH": str(ROOT)}
+
+
 def test_a_dyno_says_so():
     assert is_dyno({"DYNO": "web.1"})
     assert not is_dyno({"DYNO": ""})

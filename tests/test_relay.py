@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import pytest
 import trio
 
+from launcher import addresses
 from launcher.pair import Tap
 from launcher.poller import Poller
 from launcher.relay import AppAddress, Relay
@@ -305,6 +306,13 @@ async def test_the_relay_connects_from_the_source_it_was_given():
         s.relay._app = AppAddress(s.relay._app.family, s.relay._app.address, "127.0.0.9")
         _, app = await s.pair()
         assert app.socket.getpeername()[0] == "127.0.0.9"
+
+
+async def test_a_source_that_the_machine_has_lost_is_replaced_by_one_that_it_has():
+    async with stage() as s:
+        s.relay._app = AppAddress(s.relay._app.family, s.relay._app.address, "192.0.2.1")
+        _, app = await s.pair()
+        assert app.socket.getpeername()[0] == (addresses.private_address(socket.AF_INET) or "127.0.0.1")
 
 
 async def test_accepting_goes_on_after_descriptors_ran_out():

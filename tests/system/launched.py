@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import random
-import re
 import signal
 import socket
 import subprocess
@@ -19,24 +17,24 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn, TypeVar
 
+from tests.system.log_lines import Facts, facts_at
+from tests.system.machine import all_pids, free_port, proc, with_descendants
+
 PATIENCE_SECONDS = 30.0  # for an event that takes milliseconds: a noisy machine must not fail a test
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 APPS = Path(__file__).resolve().parent / "apps"
 
-Facts = dict[str, str]
 Found = TypeVar("Found")
 
 _MARK = "SYSTEM_TEST_MARK"
 _POLL_SECONDS = 0.02
 _KILLED_ORPHANS_SECONDS = 5.0  # a replayer whose launcher was killed ends by its pipe's end
-_FACT = re.compile(r"([\w.-]+)=(\"(?:[^\"\\]|\\.)*\"|\S*)")
 _NOT_OUTCOMES = {"at", "level", "destination", "received", "retries", "held_bytes", "latency_max_ms", "final"}
 _FEED_ENDS = ("taken", "dropped_full", "dropped_shutdown", "lost")
 
@@ -269,8 +267,10 @@ class Launched:
         return self._process.poll() is None
 
     def processes(self) -> list[int]:
-        """All processes of the run: those that carry its mark."""
-        return [pid for pid in _all_pids() if self.mark.encode() in _proc(pid, "environ")]
+        """All processes of the run: the launcher with its descendants, and those that carry the mark."""
+        pids = all_pids()
+        family = with_descendants(self.pid, pids) if self.is_running else set()  # nginx overwrites its environment
+        return [pid for pid in pids if pid in family or self.mark.encode() in proc(pid, "environ")]
 
     # ---- its clients --------------------------------------------------------------------------------------------
 
@@ -360,7 +360,7 @@ class Launched:
         deadline = time.monotonic() + _KILLED_ORPHANS_SECONDS
         while (pids := self.processes()) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
-        return [f"{pid} {_proc(pid, 'cmdline').replace(bytes(1), b' ').decode(errors='replace')}" for pid in pids]
+        return [f"{pid} {proc(pid, 'cmdline').replace(bytes(1), b' ').decode(errors='replace')}" for pid in pids]
 
     def _kill_all(self) -> None:
         self.send_signal_to_all(signal.SIGKILL)
@@ -369,60 +369,5 @@ class Launched:
         self._process.wait()
 
 
-def facts_at(lines: Sequence[str], at: str) -> list[Facts]:
-    """The facts of each line `traffic-duplicator at=<at> ...`."""
-    start = f"traffic-duplicator at={at}"
-    return [
-        {name: _unquoted(value) for name, value in _FACT.findall(line)}
-        for line in lines
-        if line.startswith(start) and line[len(start) : len(start) + 1] in ("", " ", "\n")
-    ]
-
-
-def _unquoted(value: str) -> str:
-    if not value.startswith('"'):
-        return value
-    inner = value[1:-1]
-    return inner.replace('\\"', '"').replace("\\\\", "\\") if '\\"' in inner else inner
-
-
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _all_pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
-def _proc(pid: int, name: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/{name}").read_bytes()
-    except OSError:  # it has ended meanwhile, or is another user's
-        return b""
-
-
-def free_port() -> int:
-    """A port that is free, and so is the next one; outside of the range that outgoing connections take theirs from."""
-    while True:
-        port = random.randrange(10_000, 32_000)
-        if _is_free(port) and _is_free(port + 1):
-            return port
-
-
-def _is_free(port: int) -> bool:
-    try:
-        with listener(port):
-            return True
-    except OSError:
-        return False
-
-
-@contextmanager
-def listener(port: int, host: str = "") -> Iterator[socket.socket]:
-    """Something that listens: on all addresses of both families, or on one of IPv4. Raises OSError."""
-    if host or not socket.has_dualstack_ipv6():
-        sock = socket.create_server((host, port))
-    else:
-        sock = socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    with sock:
-        yield sock

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.system.destination import Destination
-from tests.system.launched import Launched, Product, app, free_port, listener
+from tests.system.launched import Launched, Product, app
+from tests.system.machine import free_port, listener
 
 TO_NOBODY = ["--to", "http://127.0.0.1:1"]
 
@@ -213,6 +214,24 @@ def test_an_app_on_a_unix_socket_is_relayed_and_mirrored_unless_switched_off(
         assert len(destination.arrivals) == (1 if is_enabled == "true" else 0)
         assert bool(launched.facts("unmirrored")) == (is_enabled == "false")
     assert way == "option" or not socket_path.parent.exists(), "the socket's folder is left behind"
+
+
+def test_a_folder_that_the_user_named_for_the_socket_is_made_and_keeps_what_the_app_puts_there(
+    product: Product, tmp_path: Path
+) -> None:
+    options = ["--to", "http://127.0.0.1:1", "--app-socket", "run/s"]
+    for script, left in (("exit 3", []), ("echo kept > run/data; exit 3", ["run"])):
+        finished = product.run(options, ["sh", "-c", script], cwd=tmp_path)
+        assert finished.status == 3, finished.log
+        assert [path.name for path in tmp_path.iterdir()] == left
+    assert (tmp_path / "run" / "data").read_text() == "kept\n"
+
+
+def test_an_app_whose_socket_has_no_folder_runs_all_the_same(product: Product, tmp_path: Path) -> None:
+    options = ["--to", "http://127.0.0.1:1", "--app-socket", f"{tmp_path}/no/such/s"]
+    finished = product.run(options, ["sh", "-c", "exit 3"])
+    assert finished.status == 3
+    assert finished.facts("app-socket-folder")[0]["folder"] == f"{tmp_path}/no/such"
 
 
 # ---- no port ---------------------------------------------------------------------------------------------------

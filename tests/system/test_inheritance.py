@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.launched import PATIENCE_SECONDS, SYSTEM_PATH, Product, free_port
+from tests.system.launched import PATIENCE_SECONDS, SYSTEM_PATH, Product
+from tests.system.machine import free_port
 
 # The kernel's own account of a process that nothing has touched yet: a Python would already have ignored SIGPIPE.
 # (A shell that starts something blocks signals for a moment, and may redirect its output: hence loop and subshells.)
@@ -124,3 +125,14 @@ def test_the_probe_sees_what_the_parent_has_set(bare: dict[str, str]) -> None:
     assert bare["priorities"].split()[1] == "3"
     assert [line.split()[0] for line in sorted(bare["descriptors"].splitlines())] == ["0", "1", "2", "7", "9"]
     assert "LC_CTYPE" not in bare["environ"]
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "0<&- 1>&3 2>&-"])
+def test_closed_standard_descriptors_stay_so_for_the_app_and_are_filled_in_the_launcher(
+    product: Product, closed: str
+) -> None:
+    """Else a socket or a pipe of the launcher's would be number 2, and the log's lines would go there."""
+    tells = ["sh", "-c", "readlink /proc/self/fd/2 || echo closed; readlink /proc/$PPID/fd/2"]
+    prefix = ["sh", "-c", f'exec 3>&1; exec "$@" {closed}', "sh"]
+    finished = product.run(["--to", "http://127.0.0.1:1"], tells, prefix=prefix)
+    assert (finished.status, finished.output) == (0, "closed\n/dev/null\n")

@@ -156,6 +156,30 @@ def test_the_built_in_replayer_is_killed_under_load_time_and_again(
     check_deaths(product, plenty, tmp_path, "builtin", accounts.is_builtin)
 
 
+def test_a_replayer_that_dies_behind_a_full_pipe_is_followed_by_one_that_gets_copies(
+    product: Product, tmp_path: Path
+) -> None:
+    requests = posts(KILLS * 40)  # 40 are far more than a pipe holds
+    with sink(tmp_path / "copies") as destination:
+        options = [*OFTEN, "--replayer", "builtin", "--to", destination.url]
+        with product.launch(options, command(tmp_path / "app")) as launched:
+            launched.wait_until_listening()
+            killed: set[int] = set()
+            for number in range(KILLS):
+                victim = accounts.process(launched, accounts.is_builtin, other_than=killed)
+                killed.add(victim)
+                accounts.kill(victim, signal.SIGSTOP)
+                send_all(launched.port, requests[number * 40 : (number + 1) * 40])
+                accounts.kill(victim, signal.SIGKILL)
+                launched.wait_for_line("replayer-restart", nth=number + 1)
+                wait_until_taken(launched, "builtin")
+            launched.stop()
+            lost = accounts.feed_counters(launched)["lost"]
+            assert 0 < lost <= KILLS * (2 * 65536 // 8192 + 1), "a pipe full, and what was to be written next"
+        missing = missing_ids(requests, destination.arrivals(), at="the destination")
+        assert len(missing) >= lost
+
+
 EXITS_AT_THE_FIRST_CONNECTION = """
 import os, socket
 socket.create_server(("127.0.0.1", int(os.environ["PORT"]))).accept()

@@ -9,7 +9,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.system.destination import Destination
-from tests.system.launched import Finished, Launched, Product, app, free_port
+from tests.system.launched import Finished, Launched, Product, app
+from tests.system.machine import free_port
 
 TOKEN = "s3cr3t-t0ken-from-a-variable"
 PASSWORD = "p@ss:w/rd-from-a-variable"

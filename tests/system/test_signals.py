@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.system.destination import Destination
-from tests.system.launched import PATIENCE_SECONDS, Answer, Launched, Product, app, listener
+from tests.system.launched import PATIENCE_SECONDS, Answer, Launched, Product, app
+from tests.system.machine import listener
 
 DYNO = {"DYNO": "web.1"}
 PLACES: dict[str, dict[str, str | None]] = {"dyno": {**DYNO}, "elsewhere": {"DYNO": None}}
@@ -83,9 +84,9 @@ def test_a_stopping_app_is_told_once_and_answers_what_is_under_way_and_what_stil
         launched.wait_for_line("not-listening")
         assert launched.is_refused()
         launched.tell("answer")
-        launched.tell(f"exit 3 {LONGER_THAN_THE_LAUNCHER_WAITS if name == 'SIGTERM' else 0}")
         answer = client.answer()
         assert isinstance(answer, Answer) and answer.body == b"GET /wait 0\n"
+        launched.tell(f"exit 3 {LONGER_THAN_THE_LAUNCHER_WAITS if name == 'SIGTERM' else 0}")
         assert launched.wait() == 3
         assert launched.output.count("got ") == 1, launched.story()
         [line] = launched.facts("signal")
@@ -161,12 +162,47 @@ def test_a_repeated_sigterm_is_not_passed_on(product: Product, place: str) -> No
         launched.wait_for_output("got SIGTERM")
         launched.wait_for_line("signal", signal="SIGTERM")  # two that are not yet told apart would count as one
         launched.tell("stop-listening")
-        for nth in (1, 2):
+        for nth in (2, 3):
             launched.send_signal(signal.SIGTERM)
-            launched.wait_for_line("signal", reason="the app was asked to stop before", nth=nth)
+            assert launched.wait_for_line("signal", signal="SIGTERM", nth=nth)["passed_on"] == "no"
         launched.tell(f"exit 0 {LONGER_THAN_THE_LAUNCHER_WAITS if place == 'dyno' else 0}")
         assert launched.wait() == 0
         assert launched.output.count("got ") == 1
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGQUIT"])
+def test_an_app_that_lives_on_after_another_signal_gets_the_first_sigterm(
+    product: Product, name: str, place: str
+) -> None:
+    with Destination() as destination, serving(product, destination, PLACES[place]) as launched:
+        launched.send_signal(signal.Signals[name])
+        launched.wait_for_output(f"got {name}")
+        launched.send_signal(signal.SIGTERM)  # to the launcher alone, in a dyno too
+        launched.wait_for_output("got SIGTERM")
+        launched.tell("exit 0")
+        assert launched.wait() == 0
+
+
+def test_an_app_that_takes_longer_than_the_drain_timeout_has_its_last_answer_delivered(product: Product) -> None:
+    nbytes = 8_000_000
+    options, command = ["--to", "http://127.0.0.1:1", "--drain-timeout", "0"], app("controlled.py", "listen")
+    with product.launch(options, command) as launched:
+        launched.wait_until_listening()
+        with launched.connect() as client:
+            launched.send_signal(signal.SIGTERM)
+            launched.wait_for_output("got SIGTERM")
+            client.sendall(b"GET /large/%d HTTP/1.0\r\n\r\n" % nbytes)
+            answer = bytearray()
+            while "sent\n" not in launched.output:  # as above: the rest is on its way when the app exits
+                answer += client.recv(64 * 1024)
+                time.sleep(0.002)
+            launched.tell("exit 0")
+            launched.wait_for_line("app-exited")
+            while data := client.recv(64 * 1024):
+                answer += data
+            assert len(answer.partition(b"\r\n\r\n")[2]) == nbytes
+        assert launched.wait() == 0
 
 
 @pytest.mark.parametrize("place", PLACES)
