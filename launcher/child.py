@@ -42,6 +42,8 @@ class Executable:
 def find_executable(argv: Sequence[str], environ: Mapping[str, str]) -> Executable:
     """The file that a shell would execute for these words. Raises CannotStart."""
     name = argv[0]
+    if not name:
+        raise CannotStart(NOT_FOUND, "the command is an empty word")
     if "/" in name:
         return Executable(_checked(name), tuple(argv))
     refusal = CannotStart(NOT_FOUND, f"{name}: not found on PATH")

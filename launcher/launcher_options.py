@@ -93,7 +93,7 @@ class LauncherOptions:
     replayer_memory: int | None = option(
         "--replayer-memory", "bound for all replayer processes together; one that grows past its share is restarted",
         metavar="SIZE", parse=o.size, env="TRAFFIC_DUPLICATOR_REPLAYER_MEMORY",
-        default_text="256MiB or a quarter of the memory limit, the smaller",
+        default_text="256MiB or a quarter of the memory limit, the smaller, but at least 64MiB",
     )  # fmt: skip
     stats_interval: float = option(
         "--stats-interval", "time between two lines of counters in the log; 0 turns them off",

@@ -43,6 +43,7 @@ class Owner(Protocol):
     def is_draining(self) -> bool:
         """The app has ended: a client that has got all that it sent is done with."""
 
+    def delivered(self, nbytes: int) -> None: ...
     def pair_failed(self, pair: Pair, error: Exception) -> None: ...
     def pair_closed(self, pair: Pair) -> None: ...
 
@@ -179,6 +180,8 @@ class Pair:
         except OSError:
             self._sink_is_gone(flow)
             return
+        if self._owner.is_draining and flow is self._downward:
+            self._owner.delivered(sent)
         if sent < len(data):
             flow.pending = memoryview(data)[sent:]
             self._update_waits()
@@ -192,6 +195,8 @@ class Pair:
         except OSError:
             self._sink_is_gone(flow)
             return
+        if self._owner.is_draining and flow is self._downward:
+            self._owner.delivered(sent)
         if sent < len(flow.pending):
             flow.pending = flow.pending[sent:]
             return

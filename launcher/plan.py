@@ -20,13 +20,14 @@ from launcher.environment import is_dyno
 from launcher.gor_flags import GorOption, Word, is_output, parse_flags
 from launcher.gor_options import GorOptions, hidden, read_gor_options
 from launcher.launcher_options import DEFAULT_GOR_OPTIONS, DEFAULT_PORT, LauncherOptions
-from launcher.options import ConfigurationError, Reading
+from launcher.options import ConfigurationError, Reading, format_size
 from launcher.replay_protocol import MAX_FRAME_BYTES
 from launcher.replayer_choice import Places, ReplayerChoice, choose_replayer
 
 _RECORD_HEADER_BYTES = 128  # gor's own line before the request, and the loop guard's header
 _GOR_COPY_BUFFER_BYTES = 5 * 1024**2  # where gor cuts unless --copy-buffer-size is given
 _DEFAULT_REPLAYER_MEMORY = 256 * 1024**2
+_LEAST_REPLAYER_MEMORY = 64 * 1024**2  # an idle one has 26 MB
 
 
 class Mode(enum.Enum):
@@ -101,7 +102,7 @@ class _Planner:
             mode=mode, reason=reason, options=options, in_dyno=self._in_dyno,
             host=host, port=port, app_port=app_port, app_socket=app_socket, app=app, environ=self._environ,
             gor_options=gor_options, replayer=replayer,
-            replayer_memory=options.replayer_memory or min(_DEFAULT_REPLAYER_MEMORY, memory.limit_bytes() // 4),
+            replayer_memory=self._replayer_memory(),
             max_request=self._max_request(gor_options, replayer),
             problems=tuple(self._problems), warnings=tuple(self._warnings), secrets=self._secrets,
         )  # fmt: skip
@@ -155,7 +156,7 @@ class _Planner:
     def _read_file(self) -> GorOptions:
         name = self._options.gor_options
         path = Path(name or DEFAULT_GOR_OPTIONS)
-        if name is None and not os.path.lexists(path):
+        if not name and not os.path.lexists(path):
             return GorOptions((), (), ())
         try:
             text = path.read_bytes().decode()
@@ -174,6 +175,15 @@ class _Planner:
             return None
         self._warnings += choice.warnings
         return choice
+
+    def _replayer_memory(self) -> int:
+        given = self._options.replayer_memory
+        if given is not None and given < _LEAST_REPLAYER_MEMORY:
+            self._warnings.append(
+                f"--replayer-memory {format_size(given)} is less than a replayer needs: it will be restarted time and "
+                f"again; use {format_size(_LEAST_REPLAYER_MEMORY)} or more"
+            )
+        return given or max(_LEAST_REPLAYER_MEMORY, min(_DEFAULT_REPLAYER_MEMORY, memory.limit_bytes() // 4))
 
     def _max_request(self, gor_options: Sequence[GorOption], replayer: ReplayerChoice | None) -> int:
         """A longer record could not be sent whole: gor cuts it, and the built-in replayer's pipe has a bound, too."""

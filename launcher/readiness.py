@@ -53,8 +53,6 @@ async def _accepts(family: socket.AddressFamily, address: tuple[str, int] | str)
             with trio.move_on_after(_CONNECT_SECONDS) as scope:
                 await probe.connect(address)
             return scope.cancelled_caught or not _is_connected_to_itself(probe)
-        except BlockingIOError:
-            return True  # a Unix socket with a full backlog
         except OSError:
             return False
 

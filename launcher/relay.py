@@ -28,6 +28,7 @@ _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS = 0.1  # level-triggered, the listener would spin
 _FULL_BACKLOG_RETRY_SECONDS = 0.01  # a Unix socket's full backlog gives EAGAIN at once and no event later
 _SILENT_HALF_CLOSED_SECONDS = 60.0
+_SILENT_DRAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,13 @@ class Relay:
         self._app_refused = app_refused
         self._listener: socket.socket | None = None
         self._is_accepting = False
+        self._is_pause_told = False
         self._next_app_socket: socket.socket | None = None
         self._pairs: set[Pair] = set()
         self._connecting = 0
         self._is_draining = False
         self._drained = trio.Event()
+        self._delivered_bytes = 0
 
     @property
     def open_connections(self) -> int:
@@ -92,12 +95,20 @@ class Relay:
             self._listener = None
 
     async def drained(self) -> None:
-        """Waits until what the app has sent is with the clients. The app has ended."""
+        """Waits until what the app has sent is with the clients, or until they take no more. The app has ended."""
         self._is_draining = True
         for pair in list(self._pairs):
             pair.close_if_delivered()
-        if self._pairs:
-            await self._drained.wait()
+        has_progressed = True
+        while self._pairs and has_progressed:  # a process that the app has left behind may hold the others open
+            self._delivered_bytes = 0
+            with trio.move_on_after(_SILENT_DRAIN_SECONDS):
+                await self._drained.wait()
+            has_progressed = self._delivered_bytes > 0
+
+    def delivered(self, nbytes: int) -> None:
+        """A pair tells, while draining, that its client took some of the app's last words."""
+        self._delivered_bytes += nbytes
 
     def close(self) -> None:
         """Ends the listener and every connection."""
@@ -152,10 +163,13 @@ class Relay:
                     return
                 continue  # ECONNABORTED and its like: that client has left already
             self._next_app_socket = None
+            self._is_pause_told = False
             self._start_pair(client, app)
 
     def _pause_for(self, error: Exception) -> None:
-        log("accept-paused", level="warning", error=str(error), seconds=_PAUSE_SECONDS)
+        if not self._is_pause_told:  # once until a client is accepted again, not ten times a second
+            self._is_pause_told = True
+            log("accept-paused", level="warning", error=str(error), retry_seconds=_PAUSE_SECONDS)
         self._pause_accepting()
         self.poller.call_later(_PAUSE_SECONDS, self._resume_accepting)
 

@@ -26,6 +26,7 @@ _LONGEST_BACKOFF_SECONDS = 30.0
 _HEALTHY_SECONDS = 60.0  # a process that lived as long starts the back-off anew
 _MEMORY_CHECK_SECONDS = 1.0
 _POLL_SECONDS = 0.01
+_KILLED_SECONDS = 0.5  # a process that the kernel can't end must not hold back the launcher's exit
 _LAST_WORDS_SECONDS = 1.0  # for what a process that has ended wrote before
 _NICE = 10
 _OOM_SCORE_ADJ = 1000  # proc(5): the first to go when memory runs out
@@ -130,7 +131,8 @@ class Replayer:
         self.feed.close()
         if running is not None:
             running.child.send_signal_to_group(signal.SIGKILL)
-            await self._has_ended.wait()
+            with trio.move_on_after(_KILLED_SECONDS):
+                await self._has_ended.wait()
 
     def _has_all(self) -> bool:
         return self.feed.is_drained and self.feed.unread_bytes() == 0

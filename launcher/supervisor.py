@@ -103,7 +103,7 @@ class Supervisor:
         self._address = await self._first_accepting_address()
         if self._address is None:
             return
-        self._relay = relay = self._new_relay(self._address, self._doubt_app)
+        self._relay = relay = self._new_relay(self._address, lambda: self._app_doubted.set())
         _raise_descriptor_limit()
         while not self._listen(relay):
             await trio.sleep(_FOLLOW_SECONDS)
@@ -154,9 +154,6 @@ class Supervisor:
         log("listening", host=self._site.host, port=self._site.port, app=_text(self._address))
         return True
 
-    def _doubt_app(self) -> None:
-        self._app_doubted.set()
-
     async def _follow_app(self, relay: Relay, address: AppAddress) -> None:
         """Listens while the app accepts, until it accepts and nobody has asked it to stop."""
         while True:
@@ -168,9 +165,17 @@ class Supervisor:
             elif not is_accepting and relay.is_listening:
                 relay.stop_listening()
                 log("not-listening", level="warning", reason="the app does not accept", app=_text(address))
-            if is_accepting and relay.is_listening and self._stop_asked_at is None:
+            if is_accepting and relay.is_listening and not self._is_stopping():
                 return
             await trio.sleep(_FOLLOW_SECONDS)
+
+    def _is_stopping(self) -> bool:
+        """Whether the app may be about to end. One that lives on after INT or QUIT has not been asked to stop."""
+        if self._stop_asked_at is None or self._has_got_sigterm:
+            return self._stop_asked_at is not None
+        if trio.current_time() - self._stop_asked_at > self._site.drain_seconds:
+            self._stop_asked_at = None
+        return self._stop_asked_at is not None
 
     # ---- signals --------------------------------------------------------------------------------------------
 

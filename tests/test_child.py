@@ -33,7 +33,7 @@ async def test_the_exit_status_is_a_shell_s(code, status):
 
 
 def test_what_is_not_there_is_127():
-    for argv in (["/no/such/file"], ["no-such-command"]):
+    for argv in (["/no/such/file"], ["no-such-command"], [""]):
         with pytest.raises(CannotStart) as caught:
             find_executable(argv, ENVIRON)
         assert caught.value.status == 127
