@@ -26,7 +26,6 @@ from launcher.replay_protocol import (
     Closing,
     DestinationFailed,
     OutputAccount,
-    Ready,
     ReplaySettings,
     decode_line,
 )
@@ -123,8 +122,6 @@ class ReplayAccount:
         self._failed = failed
         self._ended: dict[str, OutputAccount] = {}  # of processes that have ended, by destination
         self._current: dict[str, OutputAccount] = {}
-        self.is_ready = trio.Event()
-        self.is_final = False
 
     def receive(self, line: str) -> None:
         """One line of the account pipe."""
@@ -135,11 +132,8 @@ class ReplayAccount:
             return
         if isinstance(told, Account):
             self._current = {output.destination: output for output in told.outputs}
-            self.is_final = told.final
         elif isinstance(told, DestinationFailed):
             self._failed(told)
-        elif isinstance(told, Ready):
-            self.is_ready.set()
 
     def process_ended(self) -> None:
         """What the process said last is kept. What it still held then has an unknown end."""

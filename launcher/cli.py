@@ -69,7 +69,7 @@ def _run(argv: Sequence[str]) -> int:
 
         return replay.main(argv[1:])
     environ = original_environ()
-    reading = read(LauncherOptions, argv, environ)
+    reading = read(LauncherOptions, ["--help"] if argv[:1] == ["-h"] else argv, environ)
     options = reading.values
     if options.help:
         print(_HELP_HEAD, help_text(LauncherOptions), _HELP_TAIL, sep="\n")

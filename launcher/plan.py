@@ -18,15 +18,17 @@ from launcher import addresses, itself, memory
 from launcher.app_command import AppCommand, mentions_socket, move, stay
 from launcher.environment import is_dyno
 from launcher.gor_flags import GorOption, Word, is_output, parse_flags
-from launcher.gor_options import GorOptions, hidden, read_gor_options
+from launcher.gor_options import GorOptions, destinations, hidden, read_gor_options
 from launcher.launcher_options import DEFAULT_GOR_OPTIONS, DEFAULT_PORT, LauncherOptions
-from launcher.options import ConfigurationError, Reading, format_size
+from launcher.options import ConfigurationError, Reading, declared, format_size
 from launcher.replay_protocol import MAX_FRAME_BYTES
 from launcher.replayer_choice import Places, ReplayerChoice, choose_replayer
 
 _RECORD_HEADER_BYTES = 128  # gor's own line before the request, and the loop guard's header
 _GOR_COPY_BUFFER_BYTES = 5 * 1024**2  # where gor cuts unless --copy-buffer-size is given
 _DEFAULT_REPLAYER_MEMORY = 256 * 1024**2
+_OUR_VARIABLES = "TRAFFIC_DUPLICATOR_"
+_OWN_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
 _LEAST_REPLAYER_MEMORY = 64 * 1024**2  # an idle one has 26 MB
 
 
@@ -92,8 +94,10 @@ class _Planner:
         is_wanted = options.enabled and port is not None
         gor_options = self._gor_options() if is_wanted else ()
         replayer = self._replayer(gor_options) if is_wanted and not self._problems else None
-        if is_wanted and port is not None and not addresses.is_free(host, port):
-            self._problems.append(f"{host} port {port} can't be listened on: is something else there already?")
+        if is_wanted and port is not None:
+            self._check_port(host, port)
+            self._check_destinations(gor_options, port)
+            self._check_variables()
         if is_wanted and self._options.app_port is not None:
             self._check_app_port(self._options.app_port, port)
         reason = self._why_not_mirrored(port)
@@ -106,6 +110,23 @@ class _Planner:
             max_request=self._max_request(gor_options, replayer),
             problems=tuple(self._problems), warnings=tuple(self._warnings), secrets=self._secrets,
         )  # fmt: skip
+
+    def _check_port(self, host: str, port: int) -> None:
+        refusal = addresses.why_not_free(host, port)
+        if refusal is not None:
+            self._problems.append(f"port {port} of {host} can't be listened on: {refusal}")
+
+    def _check_destinations(self, gor_options: Sequence[GorOption], port: int) -> None:
+        """A copy that came back here would not be copied again, but the app would get every request twice."""
+        for option, destination in destinations(gor_options):
+            if destination.host in _OWN_NAMES and destination.port == port:
+                self._problems.append(f"{option.where}: {option.shown} leads back to this launcher's own port")
+
+    def _check_variables(self) -> None:
+        known = {option.env for option in declared(LauncherOptions).values() if option.env}
+        for name in sorted(self._environ):
+            if name.startswith(_OUR_VARIABLES) and name not in known:
+                self._warnings.append(f"{name} is no variable of the launcher's; --help lists them all")
 
     def _check_app_port(self, app_port: int, port: int | None) -> None:
         """A stranger on the app's port would be taken for the app."""

@@ -50,9 +50,10 @@ class Relay:
         *,
         new_tap: Callable[[], Tap] | None,
         app_refused: Callable[[], None],
+        counters: RelayCounters | None = None,
     ) -> None:
         self.poller = poller
-        self.counters = RelayCounters()
+        self.counters = counters or RelayCounters()
         self._app = app
         self._new_tap = new_tap
         self._app_refused = app_refused

@@ -12,7 +12,7 @@ import trio
 
 from launcher.builtin_launch import BuiltinLaunch, ReplayAccount, queue_bytes
 from launcher.child import CannotStart
-from launcher.counters import FeedCounters
+from launcher.counters import FeedCounters, RelayCounters
 from launcher.feed import Feed, frames, hex_lines
 from launcher.gor_flags import GorOption, is_output
 from launcher.gor_folder import install_helper, make_private_folder
@@ -47,9 +47,10 @@ async def _serve(plan: Plan, launches: Sequence[tuple[str, Launch]]) -> int:
     """Without launches the app is relayed and nothing is copied."""
     poller = Poller()
     new_tap: Callable[[], Tap] | None = None
+    connections = RelayCounters()
 
     def new_relay(app: AppAddress, app_refused: Callable[[], None]) -> Relay:
-        return Relay(poller, app, new_tap=new_tap, app_refused=app_refused)
+        return Relay(poller, app, new_tap=new_tap, app_refused=app_refused, counters=connections)
 
     assert plan.port is not None, "without a port the app runs by itself"
     site = Site(
@@ -59,7 +60,7 @@ async def _serve(plan: Plan, launches: Sequence[tuple[str, Launch]]) -> int:
     supervisor = Supervisor(plan.app, site, new_relay)
     mirroring = None
     if launches:
-        mirroring = Mirroring(plan, launches, poller, supervisor.may_restart_replayers)
+        mirroring = Mirroring(plan, launches, poller, connections, supervisor.may_restart_replayers)
         new_tap = mirroring.mirror.new_tap
     status: int | CannotStart
     async with trio.open_nursery() as nursery:
@@ -78,7 +79,12 @@ class Mirroring:
     """The mirror as a whole: the tap's side, and each replayer with its queue and feed."""
 
     def __init__(
-        self, plan: Plan, launches: Sequence[tuple[str, Launch]], poller: Poller, may_restart: Callable[[], bool]
+        self,
+        plan: Plan,
+        launches: Sequence[tuple[str, Launch]],
+        poller: Poller,
+        connections: RelayCounters,
+        may_restart: Callable[[], bool],
     ) -> None:
         self._plan = plan
         self._poller = poller
@@ -98,7 +104,7 @@ class Mirroring:
             split_output=plan.splits_output,
         )
         self.mirror = Mirror([replayer.feed.queue for replayer in self._replayers], budget, settings)
-        self._stats = Stats(self.mirror, self._replayers)
+        self._stats = Stats(self.mirror, self._replayers, connections)
         self._has_started = False
 
     def start(self, nursery: trio.Nursery) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import trio
 
 from launcher.builtin_launch import BuiltinLaunch
-from launcher.counters import as_dict
+from launcher.counters import RelayCounters, as_dict
 from launcher.log import log
 from launcher.mirror import Mirror
 from launcher.replay_protocol import OutputAccount
@@ -17,9 +17,10 @@ from launcher.replayers import Replayer
 class Stats:
     """What the lines are made of."""
 
-    def __init__(self, mirror: Mirror, replayers: Sequence[Replayer]) -> None:
+    def __init__(self, mirror: Mirror, replayers: Sequence[Replayer], connections: RelayCounters) -> None:
         self._mirror = mirror
         self._replayers = replayers
+        self._connections = connections
 
     async def run(self, interval_seconds: float) -> None:
         """A set of lines each interval; none with 0."""
@@ -58,6 +59,7 @@ class Stats:
 
     def _tell(self, at: str, *, final: bool | None = None) -> None:
         log(at, final=final, **as_dict(self._mirror.counters))
+        log("connections", final=final, **as_dict(self._connections))
         for replayer in self._replayers:
             feed = replayer.feed
             feed.update_counters()
@@ -69,7 +71,8 @@ class Stats:
             log(
                 "output", destination=output.destination, received=output.received, **output.outcomes,
                 retries=output.retries or None, held_bytes=output.held_bytes or None,
-                latency_max_ms=round(output.latencies.max_seconds * 1000), final=final,
+                latency_max_ms=round(output.latencies.max_seconds * 1000) if output.latencies.count else None,
+                final=final,
             )  # fmt: skip
             if final and (unknown := replayer.feed.queue.counters.taken - output.received) > 0:
                 log("output-unknown", level="warning", destination=output.destination, copies=unknown)

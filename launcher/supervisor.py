@@ -164,7 +164,8 @@ class Supervisor:
                 self._listen(relay)
             elif not is_accepting and relay.is_listening:
                 relay.stop_listening()
-                log("not-listening", level="warning", reason="the app does not accept", app=_text(address))
+                level = None if self._is_stopping() else "warning"
+                log("not-listening", level=level, reason="the app does not accept", app=_text(address))
             if is_accepting and relay.is_listening and not self._is_stopping():
                 return
             await trio.sleep(_FOLLOW_SECONDS)
@@ -196,7 +197,7 @@ class Supervisor:
     def _receive_sigterm(self, nursery: trio.Nursery) -> None:
         """Passes on the first, whatever came before: an app may live on after INT, or QUIT (the JVM's thread dump)."""
         if self._has_got_sigterm:
-            log("signal", signal="SIGTERM", passed_on="no", reason="the app was asked to stop before")
+            log("signal", signal="SIGTERM", passed_on="no", reason="it has come before")
         elif self._site.in_dyno:
             log("signal", signal="SIGTERM", passed_on="no", reason="the platform sends it to every process")
             nursery.start_soon(self._tell_app_if_nobody_did)
@@ -204,7 +205,7 @@ class Supervisor:
             self._forward(signal.SIGTERM)
         self._has_got_sigterm = True
 
-    def _forward(self, number: int) -> None:
+    def _forward(self, number: int, reason: str | None = None) -> None:
         assert self._app is not None
         name = signal.Signals(number).name
         try:
@@ -215,12 +216,12 @@ class Supervisor:
         except PermissionError:
             log("signal", level="warning", signal=name, passed_on="no", reason="the app runs as another user")
         else:
-            log("signal", signal=name, passed_on="yes")
+            log("signal", signal=name, passed_on="yes", reason=reason)
 
     async def _tell_app_if_nobody_did(self) -> None:
         await trio.sleep(_NOBODY_TOLD_IT_SECONDS)
         if self._address is None or await accepts(self._address):
-            self._forward(signal.SIGTERM)
+            self._forward(signal.SIGTERM, reason="the app still accepts, so nobody has told it")
 
     # ---- the end --------------------------------------------------------------------------------------------
 

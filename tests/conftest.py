@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from launcher.gor import Gor, Unusable, identify
+from tests.needs import GOR, unavailable
 
 
 def _first_gor() -> str | None:
@@ -32,9 +33,7 @@ def gor(request: pytest.FixtureRequest) -> Gor:
     find, reason = _GORS[request.param]
     path = find()
     if path is None:
-        if os.environ.get("REQUIRE_GOR") == "1":
-            pytest.fail(f"{reason}, and REQUIRE_GOR=1 insists on it")
-        pytest.skip(reason)
+        unavailable(reason, GOR)
     found = identify(Path(path).absolute())
     if isinstance(found, Unusable):
         pytest.fail(f"{path} can't be used: it {found.reason}")

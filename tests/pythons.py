@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.needs import PYTHONS, unavailable
 
 SUPPORTED = ("3.10", "3.11", "3.12", "3.13", "3.14")
 TOO_OLD = ("2.7", "3.6", "3.7", "3.8", "3.9")
@@ -30,7 +30,7 @@ def need_python(release: str) -> str:
     """A Python of this release; skips the test that asks for one where there is none."""
     path = find_python(release)
     if path is None:
-        pytest.skip(f"this machine has no Python {release}")
+        unavailable(f"this machine has no Python {release}", PYTHONS)
     return path
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from launcher.launcher_options import LauncherOptions
 from launcher.options import declared
+from tests.needs import PYTHONS, unavailable
 from tests.pythons import need_python, supported_pythons
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,7 +57,7 @@ def run_build(folder: Path, *, python: str = sys.executable, umask: int = 0o022,
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the sources in which one build has run."""
     if not WHEELS.exists():
-        pytest.skip("no wheels in .venv: python3 build.py fetches them")
+        pytest.fail("no wheels in .venv: run `python3 build.py test`")
     folder = copy_sources(tmp_path_factory.mktemp("checkout") / "a")
     run_build(folder, python=supported_pythons()[0], umask=0o022)
     return folder
@@ -65,7 +66,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_folder_umask_time_and_python_leave_no_trace_in_the_file(checkout: Path, tmp_path: Path) -> None:
     pythons = supported_pythons()
     if len(pythons) < 2:
-        pytest.skip(f"this machine has only one Python from 3.10 to 3.14: {pythons[0]}")
+        unavailable(f"this machine has only one Python from 3.10 to 3.14: {pythons[0]}", PYTHONS)
     other = tmp_path / "another, longer folder"
     for name in SOURCES:  # from the first copy: the checkout itself may be worked on meanwhile
         other.mkdir(exist_ok=True)

@@ -226,7 +226,7 @@ HTTP, HTTPS = ("--output-http", "http://a"), ("--output-http", "https://a")
         ((1, 2, 0), ("--output-tcp", "b:1|10"), ["takes a whole processor"]),
         ((1, 3, 0), ("--output-tcp", "b:1|10"), []),
         ((1, 2, 0), ("--output-file", "f"), ["a restart loses what was recorded"]),
-        ((1, 3, 0), ("--output-http", "http://u:p@a"), ["opens a connection", "does not send a URL's user and password"]),
+        ((1, 3, 0), ("--output-http", "http://u:p@a"), ["opens a connection", "does not send a URL's user and"]),
         ((1, 2, 0), ("--output-http", "http://u:p@a"), ["loses copies at destinations that close"]),
         ((2, 0, 0), HTTPS, []),
     ],

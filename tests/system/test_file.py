@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from launcher import __version__
+from tests.needs import NAMESPACES, PYTHONS, unavailable
 from tests.pythons import SUPPORTED, TOO_OLD, find_python, need_python
 
 VERSION_LINE = f"start-traffic-duplicator {__version__}\n"
@@ -237,7 +238,7 @@ def in_namespace() -> Callable[..., list[str]]:
 
     trial = wrap("mount --bind /usr /usr; mount -o remount,bind,ro /usr", "true")
     if not shutil.which("unshare") or subprocess.run(trial, capture_output=True).returncode:
-        pytest.skip("this machine lets us make no mount namespace (unshare --mount)")
+        unavailable("this machine lets us make no mount namespace (unshare --mount; needs root)", NAMESPACES)
     return wrap
 
 
@@ -326,7 +327,7 @@ def test_an_older_python_on_path_is_named_and_a_newer_one_behind_it_is_taken(
 ) -> None:
     old = next((path for release in reversed(TOO_OLD) if release != "2.7" and (path := find_python(release))), None)
     if old is None:
-        pytest.skip("this machine has no Python from 3.6 to 3.9")
+        unavailable("this machine has no Python from 3.6 to 3.9", PYTHONS)
     tools = Path(no_system_python["path"])
     (tools / "python3").symlink_to(old)
     (tools / "python3.14").write_text("#!/nonexistent\n")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import NAMESPACES, unavailable
 from tests.system.launched import PATIENCE_SECONDS, SYSTEM_PATH, Launched, Product
 
 PORT = 5000  # everybody has all ports in a namespace of its own
@@ -101,18 +102,12 @@ def network() -> Iterator[Network]:
         lay_cable(network)
     except (OSError, subprocess.CalledProcessError) as error:
         remove(network)
-        unavailable(f"no network namespaces here (ip netns; needs root): {getattr(error, 'stderr', error)}")
+        unavailable(f"no network namespaces here (ip netns; needs root): {getattr(error, 'stderr', error)}", NAMESPACES)
     if shutil.which("nginx", path=SYSTEM_PATH) is None:
         remove(network)
-        unavailable("no nginx here (apt-get install nginx-light)")
+        unavailable("no nginx here (apt-get install nginx-light)", NAMESPACES)
     yield network
     remove(network)
-
-
-def unavailable(reason: str) -> None:
-    if os.environ.get("REQUIRE_NETNS") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def lay_cable(network: Network) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import NAMESPACES, unavailable
 from tests.system.destination import Destination
 from tests.system.launched import PATIENCE_SECONDS, Answer, Launched, Product, app
 from tests.system.machine import listener
@@ -290,7 +291,7 @@ def as_pid_1() -> list[str]:
     """Words that make the command PID 1 of a PID namespace of its own."""
     words = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
     if not shutil.which("unshare") or subprocess.run([*words, "true"], capture_output=True).returncode:
-        pytest.skip("this machine lets us make no PID namespace (unshare --pid; needs root)")
+        unavailable("this machine lets us make no PID namespace (unshare --pid; needs root)", NAMESPACES)
     return words
 
 

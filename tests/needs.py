@@ -1,0 +1,19 @@
+"""What a test needs and a machine may lack: skipped with the reason, or failed where the gate insists on it."""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+import pytest
+
+NAMESPACES = "REQUIRE_NAMESPACES"  # network, mount and PID namespaces: needs root
+GOR = "REQUIRE_GOR"
+PYTHONS = "REQUIRE_PYTHONS"
+
+
+def unavailable(reason: str, required_by: str) -> NoReturn:
+    """Ends the test: as skipped, or as failed if the variable `required_by` is 1."""
+    if os.environ.get(required_by) == "1":
+        pytest.fail(f"{reason}, and {required_by}=1 insists on it")
+    pytest.skip(reason)
