@@ -31,7 +31,7 @@ class Launched:
         self.log = tempfile.NamedTemporaryFile(prefix="traffic-duplicator-demo-", suffix=".log")  # noqa: SIM115
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        self._mark = ("TRAFFIC_DUPLICATOR_DEMO_RUN", uuid.uuid4().hex)  # in the environment of all that is started
+        self._mark = ("DEMO_RUN_OF_TRAFFIC_DUPLICATOR", uuid.uuid4().hex)  # in the environment of all that is started
 
     def __enter__(self) -> Launched:
         return self

@@ -316,4 +316,4 @@ def test_says_that_there_is_no_such_gor(demo: Demo) -> None:
     path = demo.cwd / "no-gor"
     status, _, errors = demo.run(gor=path)
     assert status == 1
-    assert f"Error: --replayer {path}: {path} is no gor that can be used: does not exist\n" in errors
+    assert f"Error: --replayer {path}: {path} can't be used as gor: it does not exist\n" in errors
