@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import gzip
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import re
@@ -19,6 +21,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -27,6 +30,7 @@ from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent
 FILE = ROOT / "dist" / "start-traffic-duplicator.pyz"
+BUILDPACK = ROOT / "dist" / "traffic-duplicator-buildpack.tgz"
 STAMP = ROOT / "dist" / ".inputs.json"  # what FILE was built from
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
@@ -82,6 +86,8 @@ def argument_parser() -> argparse.ArgumentParser:
         ("demo", demo_command, "[--keep] [-- COMMAND...]", "run an app behind the file, send traffic, show what came"),
         ("test", test_command, "[PYTEST ARGUMENTS...]", "run the tests on the built file; GOR=path names a real gor"),
         ("lint", lint_command, "", "check with ruff, mypy --strict and, where present, shellcheck"),
+        ("bench", bench_command, "", "measure the file's start against a bare Python's: bench/README.md"),
+        ("buildpack", buildpack_command, "", f"make {BUILDPACK.relative_to(ROOT)}: docs/buildpack.md"),
     ):
         command = commands.add_parser(name, help=meaning, description=meaning, usage=f"build.py {name} {usage}")
         command.set_defaults(run=run)
@@ -129,6 +135,20 @@ def lint_command(_: Sequence[str]) -> int:
         failed.append("shellcheck")
     say(f"lint failed: {', '.join(failed)}" if failed else "lint found nothing")
     return 1 if failed else 0
+
+
+def bench_command(_: Sequence[str]) -> NoReturn:
+    with one_at_a_time():
+        build()
+    become([sys.executable, str(ROOT / "bench" / "start.py")])
+
+
+def buildpack_command(_: Sequence[str]) -> int:
+    with one_at_a_time():
+        build()
+        write_buildpack()
+    say(f"{BUILDPACK.relative_to(ROOT)}: {BUILDPACK.stat().st_size // 1000} kB, sha256 {digest(BUILDPACK)}")
+    return 0
 
 
 def run_check(name: str, words: Sequence[str]) -> int:
@@ -271,6 +291,23 @@ def write_file(archive: Path) -> None:
 
 
 # ---- small things --------------------------------------------------------------------------------------------------
+
+
+def write_buildpack() -> None:
+    """What a platform unpacks: the buildpack, and the built file beside its bin. The same bytes everywhere."""
+    folder = ROOT / "buildpack"
+    files = {str(path.relative_to(folder)): path for path in files_below(folder)} | {FILE.name: FILE}
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, path in sorted(files.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size = path.stat().st_size
+            entry.mode = 0o644 if path.suffix == ".sh" else 0o755
+            with path.open("rb") as file:
+                archive.addfile(entry, file)
+    # not gzip.compress: what it notes as the system differs between Pythons
+    with BUILDPACK.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+        packed.write(tar.getvalue())
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,18 @@ ROOT = Path(__file__).parent.parent.parent
 ENVIRON = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_DIR": ".", "PYTHONHOME": "/nonexistent"}
 
 
+@pytest.fixture(scope="module")
+def archive():
+    """What `python3 build.py buildpack` makes."""
+    subprocess.run([sys.executable, ROOT / "build.py", "buildpack"], check=True, capture_output=True)
+    return ROOT / "dist" / "traffic-duplicator-buildpack.tgz"
+
+
 @pytest.fixture
-def buildpack(tmp_path, pyz):
-    """The buildpack as a release has it: its own folder, with the file beside bin."""
+def buildpack(tmp_path, archive):
+    """The buildpack as a platform unpacks it."""
     folder = tmp_path / "buildpack"
-    shutil.copytree(ROOT / "buildpack", folder)
-    shutil.copy(pyz, folder / "start-traffic-duplicator.pyz")
+    shutil.unpack_archive(archive, folder)
     return folder
 
 
@@ -41,6 +48,13 @@ def compile_app(buildpack: Path, app: Path) -> subprocess.CompletedProcess[str]:
 
 def version(pyz: str) -> str:
     return subprocess.run([pyz, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_archive_is_the_same_when_it_is_made_again(archive):
+    before = archive.read_bytes()
+    os.utime(ROOT / "buildpack" / "bin" / "compile")
+    subprocess.run([sys.executable, ROOT / "build.py", "buildpack"], check=True, capture_output=True)
+    assert archive.read_bytes() == before
 
 
 def test_detect_says_yes_to_any_app(buildpack, app):
