@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import trio
 
 from launcher import itself
-from launcher.child import CANNOT_EXECUTE, PIPE, CannotStart, start
+from launcher.child import PIPE, start
+from launcher.executable import CANNOT_EXECUTE, CannotStart
 from launcher.feed import Feed
 from launcher.gor_flags import GorOption
 from launcher.log import log

@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import NoReturn
 
 from launcher import __version__
-from launcher.child import CannotStart, execute
 from launcher.environment import original_environ
+from launcher.executable import CannotStart, execute
 from launcher.launcher_options import LauncherOptions
 from launcher.log import log
 from launcher.options import UsageError, help_text, read

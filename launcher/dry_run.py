@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 
 from launcher import addresses
-from launcher.child import CannotStart, find_executable
+from launcher.executable import CannotStart, find_executable
 from launcher.log import log
 from launcher.options import format_size, rough_size
 from launcher.plan import Mode, Plan

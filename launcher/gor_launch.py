@@ -16,7 +16,8 @@ from pathlib import Path
 
 import trio
 
-from launcher.child import CANNOT_EXECUTE, DEVNULL, PIPE, CannotStart, Child, start
+from launcher.child import DEVNULL, PIPE, Child, start
+from launcher.executable import CANNOT_EXECUTE, CannotStart
 from launcher.feed import Feed
 from launcher.gor import Gor
 from launcher.gor_lines import known_line

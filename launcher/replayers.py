@@ -16,7 +16,8 @@ from typing import Protocol
 import trio
 
 from launcher import memory
-from launcher.child import CannotStart, Child
+from launcher.child import Child
+from launcher.executable import CannotStart
 from launcher.feed import Feed
 from launcher.log import log
 from launcher.options import rough_size

@@ -11,8 +11,8 @@ from pathlib import Path
 import trio
 
 from launcher.builtin_launch import BuiltinLaunch, ReplayAccount, queue_bytes
-from launcher.child import CannotStart
 from launcher.counters import FeedCounters, RelayCounters
+from launcher.executable import CannotStart
 from launcher.feed import Feed, frames, hex_lines
 from launcher.gor_flags import GorOption, is_output
 from launcher.gor_folder import install_helper, make_private_folder

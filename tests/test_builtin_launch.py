@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from launcher.builtin_launch import BuiltinLaunch, ReplayAccount
-from launcher.child import CannotStart
+from launcher.executable import CannotStart
 from launcher.gor_flags import GorOption
 
 

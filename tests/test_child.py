@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from launcher import child
-from launcher.child import CannotStart, find_executable
+from launcher.executable import CannotStart, execute, find_executable
 
 ENVIRON = {"PATH": os.environ["PATH"]}
 
@@ -116,7 +116,7 @@ async def test_descriptors_are_handed_down_only_when_asked(tmp_path):
 
 def test_executing_a_missing_command_raises_instead_of_replacing_this_process():
     with pytest.raises(CannotStart):
-        child.execute(["no-such-command"], ENVIRON)
+        execute(["no-such-command"], ENVIRON)
 
 
 

@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("shell_words", "launcher_options"),
     ("gor_options",),
     # what the machine and the start tell
-    ("log", "environment", "itself", "memory", "addresses"),
+    ("log", "environment", "itself", "memory", "addresses", "executable"),
     # account: what is held and counted
     ("mirror_queue",),
     ("mirror",),
@@ -103,6 +103,18 @@ def test_only_cli_imports_the_built_in_replayer():
 def test_the_built_in_replayer_imports_only_what_both_programs_share(path):
     ours = {name.split(".")[0] for name in imports_of(path)} & OURS
     assert ours <= REPLAY_MAY_IMPORT | {"replay"}
+
+
+def test_what_runs_without_the_relay_does_not_wait_for_trio():
+    """The kill switch, a worker's dyno, --version and --dry-run: importing trio takes longer than all the rest."""
+    without = {"cli", "dry_run", "plan"}
+    seen: set[str] = set()
+    while without - seen:
+        module = (without - seen).pop()
+        seen.add(module)
+        is_lazy = {"service"} if module == "cli" else set()
+        without |= (MODULES[module] & set(MODULES)) - is_lazy
+    assert not [module for module in seen if "trio" in MODULES[module]]
 
 
 def test_there_is_no_circle():
