@@ -20,10 +20,11 @@ def find_python(release: str) -> str | None:
     """A Python of this release, such as "3.12", that starts. None if there is none."""
     name = f"python{release}"
     folders = [Path("/usr/bin"), Path("/usr/local/bin")]
-    folders += sorted(Path.home().glob(f".pyenv/versions/{release}.*/bin"))
+    folders += sorted(PYENV.glob(f"versions/{release}.*/bin"))
     found = [str(folder / name) for folder in folders]
     found += [on_path] if (on_path := shutil.which(name)) else []
     return next((path for path in found if os.access(path, os.X_OK) and _release(path) == release), None)
+PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
 
 
 def need_python(release: str) -> str:
