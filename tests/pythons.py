@@ -13,6 +13,7 @@ from tests.needs import PYTHONS, unavailable
 
 SUPPORTED = ("3.10", "3.11", "3.12", "3.13", "3.14")
 TOO_OLD = ("2.7", "3.6", "3.7", "3.8", "3.9")
+PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
 
 
 @functools.cache
@@ -24,7 +25,6 @@ def find_python(release: str) -> str | None:
     found = [str(folder / name) for folder in folders]
     found += [on_path] if (on_path := shutil.which(name)) else []
     return next((path for path in found if os.access(path, os.X_OK) and _release(path) == release), None)
-PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
 
 
 def need_python(release: str) -> str:
