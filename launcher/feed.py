@@ -76,7 +76,7 @@ class Feed:
         """Ends the pipe. What its reader has not read wholly is `lost`; what waits in the queue stays."""
         if self._fd < 0:
             return
-        self._count_taken()
+        self.update_counters()
         self.queue.counters.lost += len(self._ends)
         self._ends.clear()
         if self._record is not None:
@@ -148,7 +148,7 @@ class Feed:
             self._written_bytes += nbytes
         self._block(False)
         if len(self._ends) > _MANY_UNREAD:
-            self._count_taken()
+            self.update_counters()
 
     def _encode_more(self) -> bool:
         """Joins up to 64 KiB of what waits into the next write."""
@@ -171,16 +171,12 @@ class Feed:
         self._waiting = memoryview(b"".join(joined))
         return size > 0
 
-    def _count_taken(self) -> None:
+    def update_counters(self) -> None:
+        """Asks the pipe how much was read, so that `taken` is of this moment."""
         read_bytes = self._written_bytes - self.unread_bytes()
         while self._ends and self._ends[0] <= read_bytes:
             self._ends.popleft()
             self.queue.counters.taken += 1
-
-    def update_counters(self) -> None:
-        """Asks the pipe how much was read, so that `taken` is of this moment."""
-        if self._fd >= 0:
-            self._count_taken()
 
     def _block(self, is_blocked: bool) -> None:
         if is_blocked != self._is_blocked:

@@ -173,30 +173,16 @@ class Pair:
             self.half_closed_since = trio.current_time()
 
     def _send(self, flow: Flow, data: bytes) -> None:
-        try:
-            sent = flow.sink.sock.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self._sink_is_gone(flow)
-            return
-        if self._owner.is_draining and flow is self._downward:
-            self._owner.delivered(sent)
-        if sent < len(data):
+        sent = self._write(flow, data)
+        if sent is not None and sent < len(data):
             flow.pending = memoryview(data)[sent:]
             self._update_waits()
 
     def _send_pending(self, flow: Flow) -> None:
         assert flow.pending is not None
-        try:
-            sent = flow.sink.sock.send(flow.pending)
-        except BlockingIOError:
+        sent = self._write(flow, flow.pending)
+        if sent is None:
             return
-        except OSError:
-            self._sink_is_gone(flow)
-            return
-        if self._owner.is_draining and flow is self._downward:
-            self._owner.delivered(sent)
         if sent < len(flow.pending):
             flow.pending = flow.pending[sent:]
             return
@@ -205,6 +191,19 @@ class Pair:
             self._finish(flow)
         if not self.is_closed:
             self._update_waits()
+
+    def _write(self, flow: Flow, data: bytes | memoryview) -> int | None:
+        """How much the sink took; None if it is gone, which has been dealt with."""
+        try:
+            sent = flow.sink.sock.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self._sink_is_gone(flow)
+            return None
+        if self._owner.is_draining and flow is self._downward:
+            self._owner.delivered(sent)
+        return sent
 
     def _sink_is_gone(self, flow: Flow) -> None:
         """A client that is gone is a reset for the app. Of an app that is gone the client still gets the last words."""

@@ -80,10 +80,6 @@ class Replayer:
         self._finishing = trio.Event()
         self._has_ended = trio.Event()
 
-    @property
-    def pid(self) -> int | None:
-        return self._running.child.pid if self._running is not None else None
-
     async def run(self) -> None:
         """Keeps a process running until none may be started any more."""
         backoff = _FIRST_BACKOFF_SECONDS
