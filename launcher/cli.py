@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from launcher import __version__
+from launcher import __version__, itself
 from launcher.environment import original_environ
 from launcher.executable import CannotStart, execute
 from launcher.launcher_options import LauncherOptions
@@ -18,6 +18,7 @@ from launcher.options import UsageError, help_text, read
 PROGRAM = "start-traffic-duplicator"
 _WRONG_USAGE = 2
 _INTERRUPTED = 130
+_DEFECT = 70  # EX_SOFTWARE of sysexits.h
 
 _HELP_HEAD = f"""\
 usage: {PROGRAM} [OPTIONS] [--] COMMAND [ARG...]
@@ -48,6 +49,14 @@ def main() -> int:
         return error.status
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except Exception:  # before the app is started, whoever called us can still run it by itself
+        if not itself.app_was_started():
+            raise
+        from traceback import print_exc
+
+        print_exc()
+        print(f"Error: a defect of {PROGRAM} has ended it; please report what is above", file=sys.stderr)
+        return _DEFECT
     except BrokenPipeError:  # nobody reads our help or plan to its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -77,8 +86,15 @@ def _run(argv: Sequence[str]) -> int:
     if options.version:
         print(PROGRAM, __version__)
         return 0
+    if (options.build or options.offline) and not options.dry_run:
+        raise UsageError(f"--{'build' if options.build else 'offline'} needs --dry-run beside it")
     if not reading.command and not options.dry_run:
         raise UsageError(f"no COMMAND to start; usage: {PROGRAM} [OPTIONS] [--] COMMAND [ARG...]")
+
+    if options.build and not reading.command:
+        from launcher.review import review_procfile
+
+        return review_procfile(environ)
 
     from launcher.plan import Mode, make_plan  # not needed for the above
 
@@ -87,7 +103,7 @@ def _run(argv: Sequence[str]) -> int:
     if options.dry_run:
         from launcher.dry_run import print_plan
 
-        return print_plan(plan)
+        return print_plan(plan, reading.command)
     if plan.problems and options.strict:
         for problem in plan.problems:
             print(f"Error: {log.masked(problem)}", file=sys.stderr)
@@ -106,4 +122,5 @@ def _run(argv: Sequence[str]) -> int:
 
 def _become(argv: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
     log.close()
+    itself.note_app_start()
     execute(argv, environ)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from launcher import addresses
+from launcher.command_hints import hints
 from launcher.executable import CannotStart, find_executable
 from launcher.log import log
 from launcher.options import format_size, rough_size
@@ -16,12 +17,12 @@ _LABEL_WIDTH = 14
 _WIDTH = 80
 
 
-def print_plan(plan: Plan) -> int:
-    """Prints the plan. 0 if all is fine, 1 if there is a problem."""
+def print_plan(plan: Plan, command: Sequence[str]) -> int:
+    """Prints the plan for `command`, as it was given. 0 if all is fine, 1 if there is a problem."""
     problems = [*plan.problems, *_command_problems(plan)]
     for label, text in _lines(plan):
         print(_paragraph(label, log.masked(text)))
-    for warning in plan.warnings:
+    for warning in (*plan.warnings, *hints(command, plan.port)):
         print(_paragraph("warning", log.masked(warning)))
     for number, problem in enumerate(problems, 1):
         print(_paragraph(f"problem {number}", log.masked(problem)))
@@ -67,7 +68,7 @@ def _mirror_lines(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _command_problems(plan: Plan) -> Iterator[str]:
-    if not plan.app.argv:
+    if not plan.app.argv or plan.options.build:
         return
     try:
         find_executable(plan.app.argv, plan.app.environ)

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from launcher.command_hints import why_no_command
+
 CANNOT_EXECUTE = 126
 NOT_FOUND = 127
 
@@ -43,7 +45,8 @@ def find_executable(argv: Sequence[str], environ: Mapping[str, str]) -> Executab
         raise CannotStart(NOT_FOUND, "the command is an empty word")
     if "/" in name:
         return Executable(_checked(name), tuple(argv))
-    refusal = CannotStart(NOT_FOUND, f"{name}: not found on PATH")
+    hint = why_no_command(argv)
+    refusal = CannotStart(NOT_FOUND, f"{name}: not found on PATH" + (f"; {hint}" if hint else ""))
     for directory in environ.get("PATH", os.defpath).split(os.pathsep):
         path = os.path.join(directory or ".", name)
         try:

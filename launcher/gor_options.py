@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from launcher.destinations import Destination, parse_destination
 from launcher.gor_flags import GorOption, parse_flags
+from launcher.options import ConfigurationError
 from launcher.shell_words import read_words
 
+_TYPOGRAPHY = "\u2018\u2019\u201c\u201d\u2013\u2014\u2212"  # curly quotes, dashes, the minus sign
 MIN_SECRET_LENGTH = 4  # shorter ones occur everywhere by chance
 
 
@@ -23,9 +26,20 @@ class GorOptions:
 
 def read_gor_options(text: str, *, file: str, environ: Mapping[str, str]) -> GorOptions:
     """Reads a whole file. Raises ConfigurationError that starts with `file:line: `."""
-    words, expanded = read_words(text, file=file, environ=environ)
-    options, warnings = parse_flags(words)
+    try:
+        words, expanded = read_words(text, file=file, environ=environ)
+        options, warnings = parse_flags(words)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error}{_hint_at_typography(text, str(error))}") from None
     return GorOptions(tuple(options), tuple(warnings), hidden(options, expanded))
+
+
+def _hint_at_typography(text: str, error: str) -> str:
+    """Says so if the line that `error` names has characters that a web page or a word processor puts in."""
+    where = re.match(r".*?:(\d+): ", error)
+    line = text.splitlines()[int(where[1]) - 1] if where and int(where[1]) <= len(text.splitlines()) else ""
+    found = "".join(dict.fromkeys(char for char in line if char in _TYPOGRAPHY))
+    return f" (the line has {' '.join(found)}, as pages show them: type plain quotes and hyphens)" if found else ""
 
 
 def destinations(options: Iterable[GorOption]) -> tuple[tuple[GorOption, Destination], ...]:

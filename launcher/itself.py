@@ -1,9 +1,25 @@
-"""How to run this program once more, as the built-in replayer: with the same interpreter, as isolated as this one."""
+"""What this process knows of itself: how to run the program once more, and whether it has started the app.
+
+Whoever calls `launcher.cli.main` may run the app by itself if that raises; but only while nobody has started it.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+
+_app_was_started = False
+
+
+def app_was_started() -> bool:
+    """Whether the app's process exists, or has; from then on nothing may start it again."""
+    return _app_was_started
+
+
+def note_app_start() -> None:
+    """The app's process exists, or this process is about to become it."""
+    global _app_was_started
+    _app_was_started = True
 
 
 def command() -> list[str]:

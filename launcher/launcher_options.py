@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from launcher import options as o
 from launcher.destinations import parse_destination
-from launcher.options import option
+from launcher.options import declared, option
 from launcher.records import UNDROPPABLE_HEADERS
 
 DEFAULT_GOR_OPTIONS = "config/gor.options"
@@ -107,10 +107,28 @@ class LauncherOptions:
         "--strict", "a broken configuration exits with 2, instead of running the app without mirroring",
         env="TRAFFIC_DUPLICATOR_STRICT",
     )  # fmt: skip
-    dry_run: bool = option("--dry-run", "check everything, print the plan, start nothing; exit 0 if fine, 1 if not")
-    version: bool = option("--version", "print the version")
-    help: bool = option("--help", "print this help")
+    dry_run: bool = option(
+        "--dry-run", "check everything, print the plan, start nothing; exit 0 if fine, 1 if not", starts_nothing=True
+    )
+    offline: bool = option("--offline", "with --dry-run: make no connection", starts_nothing=True)
+    build: bool = option(
+        "--build", "with --dry-run, where an app is built: leave out what only the machine that runs it can tell "
+        "(free ports, the command's file); without COMMAND check the Procfile's lines; implies --offline",
+        starts_nothing=True,
+    )  # fmt: skip
+    version: bool = option("--version", "print the version", starts_nothing=True)
+    help: bool = option("--help", "print this help", starts_nothing=True)
     enabled: bool = option(
         "", "false, 0, no or off: run the app as if the launcher were not there",
         metavar="true|false", parse=o.boolean, env="TRAFFIC_DUPLICATOR_ENABLED", default=True, default_text="true",
     )  # fmt: skip
+
+
+def value_flags() -> tuple[str, ...]:
+    """The flags whose value is the next word, unless it stands behind an equals sign."""
+    return tuple(opt.flag for opt in declared(LauncherOptions).values() if opt.flag and opt.takes_value)
+
+
+def flags_that_start_nothing() -> tuple[str, ...]:
+    """The flags with which the command is not started; `--replay` is one, although it is a program of its own."""
+    return (*(opt.flag for opt in declared(LauncherOptions).values() if opt.starts_nothing), "--replay")

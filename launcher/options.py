@@ -37,6 +37,7 @@ class Option:
     env: str | None = None
     default_text: str = ""
     repeatable: bool = False  # the value is a tuple; the variable holds several, separated by spaces
+    starts_nothing: bool = False  # with it the command is not what is asked for
 
     @property
     def takes_value(self) -> bool:
@@ -53,13 +54,15 @@ def option(
     default: Any = None,
     default_text: str = "",
     repeatable: bool = False,
+    starts_nothing: bool = False,
 ) -> Any:
     """A dataclass field for one option. Without `metavar` it is a switch, False until given."""
     if not metavar:
         parse, default = boolean, bool(default)
     declared = Option(
-        flag=flag, help=help, parse=parse, metavar=metavar, env=env, default_text=default_text, repeatable=repeatable
-    )
+        flag=flag, help=help, parse=parse, metavar=metavar, env=env, default_text=default_text, repeatable=repeatable,
+        starts_nothing=starts_nothing,
+    )  # fmt: skip
     return field(default=() if repeatable else default, metadata={"option": declared})
 
 

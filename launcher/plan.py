@@ -81,6 +81,7 @@ class _Planner:
         self._command = reading.command
         self._environ = environ
         self._in_dyno = is_dyno(environ)
+        self._where_to_is = "TRAFFIC_DUPLICATOR_TO" if reading.given.get("to") == "variable" else "--to"
         self._has_bad_port = "port" not in reading.given and bool(environ.get("PORT"))
         self._problems = list(reading.problems)
         self._warnings: list[str] = []
@@ -95,11 +96,12 @@ class _Planner:
         gor_options = self._gor_options() if is_wanted else ()
         replayer = self._replayer(gor_options) if is_wanted and not self._problems else None
         if is_wanted and port is not None:
-            self._check_port(host, port)
+            if not options.build:
+                self._check_port(host, port)
             self._check_destinations(gor_options, port)
             self._check_variables()
-        if is_wanted and self._options.app_port is not None:
-            self._check_app_port(self._options.app_port, port)
+        if is_wanted and options.app_port is not None:
+            self._check_app_port(options.app_port, port)
         reason = self._why_not_mirrored(port)
         mode, app, app_port, app_socket = self._place_app(port, is_mirrored=not reason)
         return Plan(
@@ -132,7 +134,7 @@ class _Planner:
         """A stranger on the app's port would be taken for the app."""
         if app_port == port:
             self._problems.append(f"--app-port must differ from the clients' port, {port}")
-        elif not addresses.is_free(addresses.any_host(), app_port):
+        elif not self._options.build and not addresses.is_free(addresses.any_host(), app_port):
             self._problems.append(f"--app-port {app_port} is taken: leave it out, then a free one is chosen")
 
     def _why_not_mirrored(self, port: int | None) -> str:
@@ -159,7 +161,7 @@ class _Planner:
     def _gor_options(self) -> tuple[GorOption, ...]:
         try:
             from_file = self._read_file()
-            words = [word for url in self._options.to for word in _to_words(url)]
+            words = [word for url in self._options.to for word in _to_words(url, self._where_to_is)]
             from_to, to_warnings = parse_flags(words)
         except ConfigurationError as error:
             self._problems.append(str(error))
@@ -214,8 +216,8 @@ class _Planner:
         return min([self._options.max_request, *(size - _RECORD_HEADER_BYTES for size in sizes)])
 
 
-def _to_words(url: str) -> list[Word]:
-    return [Word("--output-http", "--output-http", "--to"), Word(url, url, "--to")]
+def _to_words(url: str, where: str) -> list[Word]:
+    return [Word("--output-http", "--output-http", where), Word(url, url, where)]
 
 
 def _new_socket_path() -> str:

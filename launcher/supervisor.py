@@ -18,7 +18,7 @@ from typing import Protocol
 
 import trio
 
-from launcher import child
+from launcher import child, itself
 from launcher.app_command import AppCommand
 from launcher.child import Child
 from launcher.log import log
@@ -84,6 +84,7 @@ class Supervisor:
         """The app's exit status. Raises CannotStart."""
         with _received_signals() as signals:
             self._app = app = await child.start(self._command.argv, self._command.environ, inherit_fds=True)
+            itself.note_app_start()
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._handle_signals, signals, nursery)

@@ -176,3 +176,8 @@ def test_any_text_is_refused_with_file_and_line_or_reads_the_same_when_written_b
         assert [(option.name, option.value) for option in again.options] == [(o.name, o.value) for o in options]
     assert "hunter2" not in shown
     assert shown[0] in "([" or re.match(r"config/gor\.options:\d+: ", shown)
+
+
+def test_curly_quotes_and_long_dashes_are_named_where_they_may_be_the_fault():
+    with pytest.raises(ConfigurationError, match="(?s)^gor.options:2: .*the line has – “ ”, as pages show them"):
+        read_gor_options("# a comment\n–output-http “http://x.example.com”\n", file="gor.options", environ={})

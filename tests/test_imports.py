@@ -12,7 +12,10 @@ PACKAGE = Path(__file__).parent.parent / "launcher"
 # Each layer may import those before it; within a layer, modules import one another without circles.
 LAYERS: tuple[tuple[str, ...], ...] = (
     # pure: words, bytes and numbers; no I/O
-    ("http_grammar", "options", "counters", "records", "app_command", "gor_flag_table", "destinations"),
+    (
+        "http_grammar", "options", "counters", "records", "app_command", "command_hints", "procfile", "gor_flag_table",
+        "destinations",
+    ),
     ("framing", "gor_values", "gor_masking", "replay_protocol"),
     ("gor_flags",),
     ("shell_words", "launcher_options"),
@@ -38,7 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("replayer_choice",),
     ("plan",),
     # wire
-    ("stats", "dry_run"),
+    ("stats", "dry_run", "review"),
     ("service",),
     ("cli",),
     ("__main__",),
