@@ -6,16 +6,32 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import trio
 
 from launcher.executable import Executable, as_shell_script, find_executable
 
 
+class Process(Protocol):
+    """What a child needs of trio's process, or of one that was there before trio."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    @property
+    def stdout(self) -> trio.abc.ReceiveStream | None: ...
+    @property
+    def stderr(self) -> trio.abc.ReceiveStream | None: ...
+    def send_signal(self, sig: signal.Signals, /) -> None: ...
+    async def wait(self) -> int: ...
+
+
 class Child:
     """A running child process."""
 
-    def __init__(self, process: trio.Process) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
         self.pid = process.pid
         running.add(self.pid)
@@ -63,19 +79,15 @@ async def start(
     stdout: int | None = None,
     stderr: int | None = None,
     pass_fds: Sequence[int] = (),
-    inherit_fds: bool = False,
 ) -> Child:
-    """Starts a child in a session of its own. Raises CannotStart.
-
-    `inherit_fds` hands down what the launcher itself was given (a descriptor of its own is never inheritable).
-    """
+    """Starts a child in a session of its own. Raises CannotStart."""
     global _starting
     executable = find_executable(argv, environ)
 
     async def open_process(file: Executable) -> trio.Process:
         return await trio.lowlevel.open_process(
             file.argv, executable=file.path, env=environ, stdin=stdin, stdout=stdout, stderr=stderr,
-            start_new_session=True, close_fds=not inherit_fds, pass_fds=tuple(pass_fds),
+            start_new_session=True, pass_fds=tuple(pass_fds),
         )  # fmt: skip
 
     _starting += 1
@@ -89,6 +101,38 @@ async def start(
         _starting -= 1
         if os.getpid() == 1:
             reap_adopted()
+
+
+def adopt(process: subprocess.Popen[bytes]) -> Child:
+    """A child that was started before trio ran; its streams are nobody's here."""
+    return Child(_Adopted(process))
+
+
+class _Adopted:
+    """A process of the standard library, waited for by trio."""
+
+    stdout = stderr = None
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+        self.send_signal = process.send_signal
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.poll()
+
+    async def wait(self) -> int:
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # no Linux of 5.3 or newer, or no descriptor left
+            return await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+        try:
+            while (code := self._process.poll()) is None:
+                await trio.lowlevel.wait_readable(descriptor)
+            return code
+        finally:
+            os.close(descriptor)
 
 
 PIPE = subprocess.PIPE

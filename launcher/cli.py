@@ -6,14 +6,18 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from launcher import __version__, itself
+from launcher.app_command import stay
 from launcher.environment import original_environ
 from launcher.executable import CannotStart, execute
 from launcher.launcher_options import LauncherOptions
 from launcher.log import log
 from launcher.options import UsageError, help_text, read
+
+if TYPE_CHECKING:
+    from launcher.plan import Plan
 
 PROGRAM = "start-traffic-duplicator"
 _WRONG_USAGE = 2
@@ -114,10 +118,27 @@ def _run(argv: Sequence[str]) -> int:
         log("unmirrored", level="warning" if plan.problems else None, reason=plan.reason, app=plan.mode.value)
     if plan.mode is Mode.ALONE:
         _become(plan.app.argv, plan.app.environ)
+    return _run_behind_relay(plan, reading.command)
 
-    from launcher import service
 
-    return service.run(plan)
+def _run_behind_relay(plan: Plan, command: Sequence[str]) -> int:
+    """Starts the app, and only then imports what relays it: trio takes longer than all that was done so far."""
+    from launcher.app_process import AppProcess
+    from launcher.app_socket import folder_for
+
+    with folder_for(plan.app_socket, is_chosen=plan.options.app_socket is not None):
+        app = AppProcess(plan.app)
+        itself.note_app_start()
+        try:
+            from launcher import service
+        except Exception as error:  # damaged: the app has hardly begun, and can have the clients' port to itself
+            if plan.app_socket is not None:
+                raise
+            log("unmirrored", level="error", reason=f"{PROGRAM} is damaged: {error!r}", hint="deploy it anew")
+            app.take_back()
+            alone = stay(command, plan.environ, port=plan.port)
+            _become(alone.argv, alone.environ)
+        return service.run(plan, app)
 
 
 def _become(argv: Sequence[str], environ: Mapping[str, str]) -> NoReturn:

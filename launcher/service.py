@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import trio
 
+from launcher.app_process import AppProcess
 from launcher.builtin_launch import BuiltinLaunch, ReplayAccount, queue_bytes
 from launcher.counters import FeedCounters, RelayCounters
-from launcher.executable import CannotStart
 from launcher.feed import Feed, frames, hex_lines
 from launcher.gor_flags import GorOption, is_output
 from launcher.gor_folder import install_helper, make_private_folder
@@ -35,43 +34,36 @@ _GOR_BATCH_SECONDS = 0.005
 GorPlace = tuple[Path, list[str]]  # the private folder, and the command that runs the helper in it
 
 
-def run(plan: Plan) -> int:
-    """Runs the app behind the relay until it exits. Its exit status. Raises CannotStart."""
-    with _app_socket_folder(plan), _gor_place(plan) as gor_place:
-        if plan.mode is Mode.MIRROR:
-            return trio.run(_serve, plan, _launches(plan, gor_place))
-        return trio.run(_serve, plan, [])
+def run(plan: Plan, app: AppProcess) -> int:
+    """Relays the app, which has just been started, until it exits. Its exit status."""
+    with _gor_place(plan) as gor_place:
+        launches = _launches(plan, gor_place) if plan.mode is Mode.MIRROR else []
+        return trio.run(_serve, plan, app, launches)
 
 
-async def _serve(plan: Plan, launches: Sequence[tuple[str, Launch]]) -> int:
+async def _serve(plan: Plan, app: AppProcess, launches: Sequence[tuple[str, Launch]]) -> int:
     """Without launches the app is relayed and nothing is copied."""
     poller = Poller()
     new_tap: Callable[[], Tap] | None = None
     connections = RelayCounters()
 
-    def new_relay(app: AppAddress, app_refused: Callable[[], None]) -> Relay:
-        return Relay(poller, app, new_tap=new_tap, app_refused=app_refused, counters=connections)
+    def new_relay(address: AppAddress, app_refused: Callable[[], None]) -> Relay:
+        return Relay(poller, address, new_tap=new_tap, app_refused=app_refused, counters=connections)
 
     assert plan.port is not None, "without a port the app runs by itself"
     site = Site(
         host=plan.host, port=plan.port, app_port=plan.app_port, app_socket=plan.app_socket,
         in_dyno=plan.in_dyno, drain_seconds=plan.options.drain_timeout,
     )  # fmt: skip
-    supervisor = Supervisor(plan.app, site, new_relay)
+    supervisor = Supervisor(app, site, new_relay)
     mirroring = None
     if launches:
         mirroring = Mirroring(plan, launches, poller, connections, supervisor.may_restart_replayers)
         new_tap = mirroring.mirror.new_tap
-    status: int | CannotStart
     async with trio.open_nursery() as nursery:
         nursery.start_soon(poller.run)
-        try:
-            status = await supervisor.run(mirroring)
-        except CannotStart as error:  # which the nursery would hide in a group
-            status = error
+        status = await supervisor.run(mirroring)
         nursery.cancel_scope.cancel()
-    if isinstance(status, CannotStart):
-        raise status
     return status
 
 
@@ -197,35 +189,3 @@ def _gor_place(plan: Plan) -> Iterator[GorPlace | None]:
         except OSError as error:
             log("unmirrored", level="error", reason=str(error), app=Mode.RELAY.value)
         yield place
-
-
-@contextmanager
-def _app_socket_folder(plan: Plan) -> Iterator[None]:
-    """A private folder for the app's socket, if its own isn't there.
-
-    Afterwards it goes, with all that is in it if nobody but the launcher chose it. An app without a folder for its
-    socket runs all the same: it says best what it lacks.
-    """
-    if plan.app_socket is None:
-        yield
-        return
-    folder = os.path.dirname(plan.app_socket) or os.curdir
-    try:
-        os.mkdir(folder, 0o700)
-    except FileExistsError:
-        yield
-        return
-    except OSError as error:
-        log("app-socket-folder", level="error", folder=folder, error=error.strerror)
-        yield
-        return
-    try:
-        yield
-    finally:
-        if plan.options.app_socket:
-            with suppress(OSError):
-                os.unlink(plan.app_socket)
-            with suppress(OSError):
-                os.rmdir(folder)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)

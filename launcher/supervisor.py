@@ -1,6 +1,6 @@
 """Start order, readiness, signals, grace: the app's life, and what the launcher does around it.
 
-The app is started first. `$PORT` is bound only when the app accepts, so the platform's boot timeout keeps its meaning;
+The app has been started. `$PORT` is bound only when the app accepts, so the platform's boot timeout keeps its meaning;
 from then on the listener follows the app. Signals are handed down; in a dyno SIGTERM is held back, because the
 platform has sent it to every process itself. The app's exit ends the launcher, never a replayer's.
 """
@@ -18,14 +18,12 @@ from typing import Protocol
 
 import trio
 
-from launcher import child, itself
-from launcher.app_command import AppCommand
+from launcher import child
+from launcher.app_process import AppProcess
 from launcher.child import Child
 from launcher.log import log
 from launcher.readiness import accepting_address, accepts, is_taken
 from launcher.relay import AppAddress, Relay
-
-FORWARDED = ("SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGWINCH")
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
@@ -63,9 +61,9 @@ class Supervisor:
     """One run of the app."""
 
     def __init__(
-        self, app: AppCommand, site: Site, new_relay: Callable[[AppAddress, Callable[[], None]], Relay]
+        self, app: AppProcess, site: Site, new_relay: Callable[[AppAddress, Callable[[], None]], Relay]
     ) -> None:
-        self._command = app
+        self._started = app
         self._site = site
         self._new_relay = new_relay
         self._app: Child | None = None
@@ -81,10 +79,9 @@ class Supervisor:
         return not (self._site.in_dyno and self._has_got_sigterm)
 
     async def run(self, mirroring: Mirroring | None) -> int:
-        """The app's exit status. Raises CannotStart."""
-        with _received_signals() as signals:
-            self._app = app = await child.start(self._command.argv, self._command.environ, inherit_fds=True)
-            itself.note_app_start()
+        """The app's exit status."""
+        with _received_signals(self._started) as signals:
+            self._app = app = child.adopt(self._started.process)
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._handle_signals, signals, nursery)
@@ -241,16 +238,15 @@ class Supervisor:
 
 
 @contextmanager
-def _received_signals() -> Iterator[AsyncIterator[int]]:
-    """The signals that concern the app. One that was ignored stays so, for the app too (nohup).
+def _received_signals(app: AppProcess) -> Iterator[AsyncIterator[int]]:
+    """The signals that concern the app, those that have come since its start among them.
 
-    Afterwards they are ignored: a second SIGTERM must not change the exit status that the launcher is about to give.
+    Afterwards they are only noted again: a second SIGTERM must not change the exit status that the launcher is about to
+    give.
     """
-    numbers = [getattr(signal, name) for name in (*FORWARDED, "SIGTERM") if hasattr(signal, name)]
-    received = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    for number in received:
-        signal.signal(number, signal.SIG_IGN)  # what trio will put back
-    with trio.open_signal_receiver(*received, signal.SIGCHLD) as signals:
+    with trio.open_signal_receiver(*app.signals, signal.SIGCHLD) as signals:
+        for number in app.noted:
+            os.kill(os.getpid(), number)
         yield signals
 
 

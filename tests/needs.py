@@ -9,6 +9,7 @@ import pytest
 
 NAMESPACES = "REQUIRE_NAMESPACES"  # network, mount and PID namespaces: needs root
 GOR = "REQUIRE_GOR"
+CHROOT = "REQUIRE_CHROOT"  # root file systems made with debootstrap: needs root
 PYTHONS = "REQUIRE_PYTHONS"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -104,14 +105,26 @@ async def test_signals_that_python_ignores_are_not_ignored_by_a_child():
     assert await run("/bin/sh", "-c", "kill -PIPE $$") == 128 + signal.SIGPIPE
 
 
-async def test_descriptors_are_handed_down_only_when_asked(tmp_path):
+async def test_no_descriptor_is_handed_down(tmp_path):
     inheritable = os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR)
     os.set_inheritable(inheritable, True)
-    test = ["/bin/sh", "-c", f"test -e /proc/self/fd/{inheritable}"]
-    handed_down = await child.start(test, ENVIRON, inherit_fds=True)
-    kept = await child.start(test, ENVIRON)
-    assert (await handed_down.wait(), await kept.wait()) == (0, 1)
+    assert await run("/bin/sh", "-c", f"test -e /proc/self/fd/{inheritable}") == 1
     os.close(inheritable)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)]
+)
+@pytest.mark.parametrize("has_pidfd", [True, False])
+async def test_an_adopted_child_tells_its_status_with_and_without_a_pidfd(code, status, has_pidfd, monkeypatch):
+    if not has_pidfd:
+        monkeypatch.delattr(os, "pidfd_open")
+    adopted = child.adopt(subprocess.Popen(["/bin/sh", "-c", f"read x; {code}"], stdin=subprocess.PIPE))
+    assert adopted.is_running
+    assert adopted._process._process.stdin is not None
+    adopted._process._process.stdin.close()
+    assert await adopted.wait() == status
+    assert not adopted.is_running
 
 
 def test_executing_a_missing_command_raises_instead_of_replacing_this_process():

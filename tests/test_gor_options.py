@@ -179,5 +179,5 @@ def test_any_text_is_refused_with_file_and_line_or_reads_the_same_when_written_b
 
 
 def test_curly_quotes_and_long_dashes_are_named_where_they_may_be_the_fault():
-    with pytest.raises(ConfigurationError, match="(?s)^gor.options:2: .*the line has – “ ”, as pages show them"):
+    with pytest.raises(ConfigurationError, match=r"(?s)^gor.options:2: .*the line has – “ ”, as pages show them"):
         read_gor_options("# a comment\n–output-http “http://x.example.com”\n", file="gor.options", environ={})

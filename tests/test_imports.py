@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gor_options",),
     # what the machine and the start tell
     ("log", "environment", "itself", "memory", "addresses", "executable"),
+    ("app_process", "app_socket"),
     # account: what is held and counted
     ("mirror_queue",),
     ("mirror",),
