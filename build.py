@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds, shows, tests and checks traffic-duplicator. Needs Python 3.10 to 3.14 and a way to the package index for pip.
+"""Builds, shows, tests and checks traffic-duplicator. Needs Python 3.10 to 3.14, pip and a way to the package index.
 
 The file that it builds has the same bytes from any folder, umask and Python (with the same zlib): packages come by
 hash, what pip notes about the place is left out, and the archive is written anew with fixed order, dates and modes.
@@ -24,7 +24,8 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,20 +33,25 @@ ROOT = Path(__file__).resolve().parent
 FILE = ROOT / "dist" / "start-traffic-duplicator.pyz"
 BUILDPACK = ROOT / "dist" / "traffic-duplicator-buildpack.tgz"
 STAMP = ROOT / "dist" / ".inputs.json"  # what FILE was built from
-VENV = ROOT / ".venv"
+KEPT = ROOT / ".build"  # between builds
+WHEELS = KEPT / "wheels"
+TOOLS = KEPT / "tools"  # the packages that pack FILE
+BUNDLE = KEPT / "bundle"  # the packages that go into FILE
+VENV = ROOT / ".venv"  # for tests and checks
 VENV_PYTHON = VENV / "bin" / "python"
 INSTALLED = VENV / "installed.json"  # which requirements the environment holds, by their hash
-WHEELS = VENV / "wheels"
-BUNDLE = VENV / "bundle"  # the packages that go into FILE
-BUNDLED = VENV / "bundled.json"  # what BUNDLE was fetched from
 
+PACKAGING = ROOT / "packaging"
+ONLY_IN = {"file": "only in the slug", "slug": "only in the file"}  # a form, and the mark of the other's lines
 RUNTIME, BUILD, DEVELOPMENT = "requirements.txt", "requirements-build.txt", "requirements-dev.txt"
 ENTRY_POINT = "launcher.cli:main"
 LEFT_OUT = ("trio/_tests", "trio/_core/_tests", "trio/_tools", "sniffio/_tests", "bin")
+SHIVS_OWN = "_bootstrap/"  # its start: packaging/boot.py is ours
 PIP_NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")  # they differ from place to place
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 SHEBANG = re.compile(rb"#!\s*/(usr/)?bin/(env +)?(ba)?sh\b")
-NOT_OURS = {".git", ".venv", "dist", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
+CACHES = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
+NOT_OURS = {".git", ".venv", ".build", "dist", *CACHES}
 
 
 class BuildError(Exception):
@@ -59,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     ours, passed_on = split_arguments(list(argv))
     arguments = argument_parser().parse_args(ours)
     try:
-        status: int = arguments.run(passed_on)
+        status: int = arguments.run(arguments, passed_on)
         return status
     except BuildError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -78,7 +84,7 @@ def argument_parser() -> argparse.ArgumentParser:
         prog="build.py",
         usage="build.py [-h] [COMMAND ...]",
         description=f"Builds {FILE.relative_to(ROOT)} (without a command), or runs one of the commands.",
-        epilog="The first run makes .venv and installs what requirements*.txt list.",
+        epilog="What requirements*.txt list is fetched once, and kept in .build and .venv.",
     )
     parser.set_defaults(run=build_command)
     commands = parser.add_subparsers(metavar="COMMAND")
@@ -87,40 +93,45 @@ def argument_parser() -> argparse.ArgumentParser:
         ("test", test_command, "[PYTEST ARGUMENTS...]", "run the tests on the built file; GOR=path names a real gor"),
         ("lint", lint_command, "", "check with ruff, mypy --strict and, where present, shellcheck"),
         ("bench", bench_command, "", "measure the file's start against a bare Python's: bench/README.md"),
-        ("buildpack", buildpack_command, "", f"make {BUILDPACK.relative_to(ROOT)}: docs/buildpack.md"),
+        ("buildpack", buildpack_command, "[--with-gor [PATH]]", f"make {BUILDPACK.relative_to(ROOT)}"),
     ):
         command = commands.add_parser(name, help=meaning, description=meaning, usage=f"build.py {name} {usage}")
         command.set_defaults(run=run)
+        if name == "buildpack":
+            command.add_argument(
+                "--with-gor", nargs="?", const="", metavar="PATH",
+                help="put a static gor into it, with its licence: PATH and PATH.LICENSE, or built by static_gor.sh",
+            )  # fmt: skip
     return parser
 
 
 # ---- commands ------------------------------------------------------------------------------------------------------
 
 
-def build_command(_: Sequence[str]) -> int:
+def build_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> int:
     with one_at_a_time():
         if not build():
             say(f"{FILE.relative_to(ROOT)} is up to date")
     return 0
 
 
-def demo_command(arguments: Sequence[str]) -> NoReturn:
+def demo_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoReturn:
     with one_at_a_time():
         build()
-    become([sys.executable, str(ROOT / "demo" / "demo.py"), str(FILE), *arguments])
+    become([sys.executable, str(ROOT / "demo" / "demo.py"), str(FILE), *passed_on])
 
 
-def test_command(arguments: Sequence[str]) -> NoReturn:
+def test_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoReturn:
     with one_at_a_time():
         build()
         install(RUNTIME, DEVELOPMENT)
-    names_a_path = any((ROOT / word.partition("::")[0]).exists() for word in arguments if not word.startswith("-"))
+    names_a_path = any((ROOT / word.partition("::")[0]).exists() for word in passed_on if not word.startswith("-"))
     os.environ["TRAFFIC_DUPLICATOR_PYZ"] = str(FILE)
     os.chdir(ROOT)
-    become([str(VENV_PYTHON), "-m", "pytest", *([] if names_a_path else ["tests"]), *arguments])
+    become([str(VENV_PYTHON), "-m", "pytest", *([] if names_a_path else ["tests"]), *passed_on])
 
 
-def lint_command(_: Sequence[str]) -> int:
+def lint_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> int:
     with one_at_a_time():
         install(RUNTIME, DEVELOPMENT)
     failed = [
@@ -137,17 +148,19 @@ def lint_command(_: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def bench_command(_: Sequence[str]) -> NoReturn:
+def bench_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoReturn:
     with one_at_a_time():
         build()
     become([sys.executable, str(ROOT / "bench" / "start.py")])
 
 
-def buildpack_command(_: Sequence[str]) -> int:
+def buildpack_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> int:
     with one_at_a_time():
         build()
-        write_buildpack()
-    say(f"{BUILDPACK.relative_to(ROOT)}: {BUILDPACK.stat().st_size // 1000} kB, sha256 {digest(BUILDPACK)}")
+        gor = None if arguments.with_gor is None else static_gor(arguments.with_gor)
+        write_buildpack(gor)
+    what = f"{BUILDPACK.relative_to(ROOT)}, {'with' if gor else 'without'} gor"
+    say(f"{what}: {BUILDPACK.stat().st_size / 1000:.0f} kB, sha256 {digest(BUILDPACK)}")
     return 0
 
 
@@ -165,7 +178,7 @@ def shell_scripts() -> Iterator[Path]:
             yield path.relative_to(ROOT)
 
 
-# ---- the virtual environment ---------------------------------------------------------------------------------------
+# ---- packages ------------------------------------------------------------------------------------------------------
 
 
 def install(*wanted: str) -> None:
@@ -180,13 +193,46 @@ def install(*wanted: str) -> None:
     missing = [name for name in wanted if name not in held]
     for name in missing:
         say(f"Installing {name}")
-        pip_install(name)
+        pip_install([str(VENV_PYTHON), "-I", "-m", "pip"], name)
     if missing:
         INSTALLED.write_text(json.dumps({**held, **{name: digest(ROOT / name) for name in missing}}))
 
 
+def fetch(name: str, folder: Path) -> None:
+    """Makes `folder` hold the packages that a requirements file lists, unless it does."""
+    note, wanted = folder.with_suffix(".json"), {name: digest(ROOT / name)}
+    if read_json(note) == wanted and folder.exists():
+        return
+    say(f"Fetching the packages of {name}")
+    note.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    KEPT.mkdir(exist_ok=True)
+    (KEPT / ".gitignore").write_text("*\n")
+    pip_install(any_pip(), name, "--no-compile", "--target", str(folder))
+    note.write_text(json.dumps(wanted))
+
+
+def any_pip() -> list[str]:
+    """The words that run a pip: this Python's own, else that of .venv. A build image may have either."""
+    for python in (sys.executable, str(VENV_PYTHON)):
+        pip = [python, "-I", "-m", "pip"]
+        if os.path.exists(python) and not subprocess.run([*pip, "--version"], capture_output=True).returncode:
+            return pip
+    if not can_make_venv():
+        raise BuildError(
+            f"{sys.executable} has neither pip nor ensurepip: apt-get install python3-pip (or python3-venv), then "
+            f"again; or use the archive that `python3 build.py buildpack` makes on another machine"
+        )
+    make_venv()
+    return pip
+
+
+def can_make_venv() -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in ("venv", "ensurepip"))
+
+
 def make_venv() -> None:
-    if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
+    if not can_make_venv():
         raise BuildError(f"{sys.executable} can't make a virtual environment: apt-get install python3-venv, then again")
     say(f"Making .venv with Python {sys.version.split()[0]}")
     shutil.rmtree(VENV, ignore_errors=True)
@@ -194,14 +240,15 @@ def make_venv() -> None:
         raise BuildError(f"{sys.executable} could not make .venv; on Debian: apt-get install python3-venv, then again")
 
 
-def pip_install(name: str, *options: str) -> None:
+def pip_install(pip: Sequence[str], name: str, *options: str) -> None:
     """Fetches the wheels into WHEELS and installs from there: what was fetched once serves later, without a network."""
-    pip = [str(VENV_PYTHON), "-I", "-m", "pip", "--quiet", "--disable-pip-version-check"]
     rules = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(ROOT / name)]
     fetch = ["download", "--dest", str(WHEELS)]
     put = ["install", "--no-index", "--find-links", str(WHEELS), *options]
+    environment = {"PIP_ROOT_USER_ACTION": "ignore", **os.environ}  # else it warns root of what --target can't do
     for words in (fetch, put):
-        if subprocess.run([*pip, *words, *rules]).returncode:
+        command = [*pip, "--quiet", "--disable-pip-version-check", *words, *rules]
+        if subprocess.run(command, env=environment).returncode:
             raise BuildError(f"pip could not {words[0]} what {name} lists: its own words are above")
 
 
@@ -213,13 +260,14 @@ def build() -> bool:
     inputs = inputs_digest()
     if FILE.exists() and read_json(STAMP) == {"inputs": inputs, "file": digest(FILE)}:
         return False
-    install(BUILD)
-    bundle_packages()
+    fetch(BUILD, TOOLS)
+    fetch(RUNTIME, BUNDLE)
     say(f"Building {FILE.relative_to(ROOT)}")
     FILE.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         stage, archive = Path(folder, "stage"), Path(folder, "shiv.pyz")
         shutil.copytree(BUNDLE, stage)
+        trim(stage)
         for path in launcher_sources():
             copy = stage / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -234,27 +282,21 @@ def build() -> bool:
 def inputs_digest() -> str:
     """One hash of all that FILE is made from."""
     paths = [ROOT / name for name in ("build.py", "LICENSE", RUNTIME, BUILD)]
-    paths += [*files_below(ROOT / "packaging"), *launcher_sources()]
+    paths += [PACKAGING / name for name in ("boot.py", "stub.sh", "unpacking.py")]
+    paths += launcher_sources()
     lines = [f"{digest(path)} {path.relative_to(ROOT)}\n" for path in sorted(paths)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def bundle_packages() -> None:
-    """The packages of requirements.txt, trimmed, in BUNDLE: kept for the next build."""
-    wanted = {RUNTIME: digest(ROOT / RUNTIME), "left out": list(LEFT_OUT)}
-    if read_json(BUNDLED) == wanted:
-        return
-    say(f"Fetching the packages of {RUNTIME}")
-    shutil.rmtree(BUNDLE, ignore_errors=True)
-    pip_install(RUNTIME, "--no-compile", "--target", str(BUNDLE))
+def trim(packages: Path) -> None:
+    """Takes out what the file must not carry. Raises BuildError if that includes something that it needs."""
     for name in LEFT_OUT:
-        shutil.rmtree(BUNDLE / name, ignore_errors=True)
-    for path in list(files_below(BUNDLE)):
+        shutil.rmtree(packages / name, ignore_errors=True)
+    for path in list(files_below(packages)):
         if path.parent.suffix == ".dist-info" and path.name in PIP_NOTES:
             path.unlink()
         elif path.suffix in (".so", ".pyd", ".dylib"):
-            raise BuildError(f"{path.relative_to(BUNDLE)} is machine code; the file must run on every machine")
-    BUNDLED.write_text(json.dumps(wanted))
+            raise BuildError(f"{path.relative_to(packages)} is machine code; the file must run on every machine")
 
 
 def launcher_sources() -> Iterator[Path]:
@@ -263,7 +305,8 @@ def launcher_sources() -> Iterator[Path]:
 
 def run_shiv(stage: Path, archive: Path) -> None:
     """shiv's archive: packages, bootstrap, and an identity by contents that names the folder it is unpacked to."""
-    words = [str(VENV_PYTHON), "-I", "-m", "shiv", "--reproducible", "--entry-point", ENTRY_POINT]
+    program = f"import sys; sys.path.insert(0, {str(TOOLS)!r}); from shiv.cli import main; main()"
+    words = [sys.executable, "-I", "-c", program, "--reproducible", "--entry-point", ENTRY_POINT]
     words += ["--site-packages", str(stage), "--output-file", str(archive)]
     environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
     if subprocess.run(words, env=environment).returncode:
@@ -271,14 +314,19 @@ def run_shiv(stage: Path, archive: Path) -> None:
 
 
 def write_file(archive: Path) -> None:
-    """FILE: the sh lines, then shiv's archive written anew with our own __main__."""
+    """FILE: the sh lines, then shiv's archive written anew with our own __main__, and what a slug needs beside it."""
     with zipfile.ZipFile(archive) as source:
-        members = {name: source.read(name) for name in source.namelist()}
-    members["__main__.py"] = (ROOT / "packaging" / "zip_main.py").read_bytes()
+        members = {name: source.read(name) for name in source.namelist() if not name.startswith(SHIVS_OWN)}
+    values = launcher_values()
+    boot = filled_in("boot.py", values)
+    unpacking = (PACKAGING / "unpacking.py").read_bytes()
+    members["__main__.py"] = members["slug/boot.py"] = boot
+    members["unpacking.py"] = unpacking
+    members["slug/start-traffic-duplicator"] = start_lines("slug", values, checked=boot)
     members["LICENSE"] = (ROOT / "LICENSE").read_bytes()
     unfinished = FILE.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
-        file.write((ROOT / "packaging" / "stub.sh").read_bytes())
+        file.write(start_lines("file", values, checked=boot + unpacking))
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as target:
             for name, content in sorted(members.items()):
                 entry = zipfile.ZipInfo(name, ZIP_DATE)
@@ -290,24 +338,82 @@ def write_file(archive: Path) -> None:
     unfinished.replace(FILE)
 
 
-# ---- small things --------------------------------------------------------------------------------------------------
+def start_lines(form: str, values: Mapping[str, str], *, checked: bytes) -> bytes:
+    """packaging/stub.sh as it stands before the archive (form "file") or in a slug. `checked` is what it runs."""
+    text = filled_in("stub.sh", {**values, "CHECKSUM": str(zlib.crc32(checked))}).decode()
+    other = f" # {ONLY_IN[form]}"
+    lines = [line for line in text.splitlines() if not line.endswith(other)]
+    own = [f" # {mark}" for mark in ONLY_IN.values()]
+    return "".join(f"{line.removesuffix(own[0]).removesuffix(own[1])}\n" for line in lines).encode()
 
 
-def write_buildpack() -> None:
-    """What a platform unpacks: the buildpack, and the built file beside its bin. The same bytes everywhere."""
+def filled_in(name: str, values: Mapping[str, str]) -> bytes:
+    """A text of packaging/, with each @NAME@ replaced by its value."""
+    text = (PACKAGING / name).read_text(encoding="utf-8")
+    return re.sub(r"@([A-Z_]+)@", lambda match: values[match[1]], text).encode()
+
+
+def launcher_values() -> dict[str, str]:
+    """What boot.py and the sh lines know of the launcher's options, to find COMMAND where the launcher can't."""
+    sys.dont_write_bytecode = True  # the sources stay as they are
+    sys.path.insert(0, str(ROOT))
+    from launcher import launcher_options as own
+    from launcher.options import declared
+
+    with_value = own.value_flags()
+    flags = [option.flag for option in declared(own.LauncherOptions).values() if option.flag]
+    switches = [flag for flag in flags if flag not in (*with_value, *own.flags_that_start_nothing())]
+    return {
+        "VALUE_FLAGS": " ".join(with_value),
+        "SWITCHES": " ".join(switches),
+        "DEFAULT_PORT": str(own.DEFAULT_PORT),
+    }
+
+
+# ---- the buildpack -------------------------------------------------------------------------------------------------
+
+
+def static_gor(path: str) -> Path:
+    """A static gor with its licence in PATH.LICENSE: the one at `path`, or if that is empty one built by our script."""
+    if path:
+        file = Path(path)
+    else:
+        file = KEPT / "gor"
+        say("Building a static gor (minutes, the first time)")
+        KEPT.mkdir(exist_ok=True)
+        if subprocess.run(["bash", PACKAGING / "static_gor.sh", file]).returncode:
+            raise BuildError("there is no static gor: the reason is above; without --with-gor the archive has none")
+    for needed in (file, licence_of(file)):
+        if not needed.is_file():
+            raise BuildError(f"--with-gor: {needed} is missing")
+    return file
+
+
+def licence_of(gor: Path) -> Path:
+    return gor.with_name(f"{gor.name}.LICENSE")
+
+
+def write_buildpack(gor: Path | None) -> None:
+    """What a platform unpacks: the buildpack, the built file beside its bin, and a gor. The same bytes everywhere."""
     folder = ROOT / "buildpack"
     files = {str(path.relative_to(folder)): path for path in files_below(folder)} | {FILE.name: FILE}
+    if gor is not None:
+        files |= {"gor/goreplay": gor, "gor/LICENSE": licence_of(gor)}
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, path in sorted(files.items()):
             entry = tarfile.TarInfo(name)
             entry.size = path.stat().st_size
-            entry.mode = 0o644 if path.suffix == ".sh" else 0o755
+            is_program = name.startswith("bin/") or path in (FILE, gor)
+            entry.mode = 0o755 if is_program else 0o644
             with path.open("rb") as file:
                 archive.addfile(entry, file)
     # not gzip.compress: what it notes as the system differs between Pythons
     with BUILDPACK.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
         packed.write(tar.getvalue())
+
+
+# ---- small things --------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager

@@ -1,19 +1,122 @@
 #!/bin/sh
-# start-traffic-duplicator: these lines, and behind them a zip archive that Python runs. They find a Python of 3.10 or newer
-# that starts, and hand it the environment as it was given: a shell adds PWD, SHLVL or _, and dash drops every variable
-# whose name is not a shell's (`app.mode`). The found Python compares the two and says what `env` must put back.
-# Without such a Python the command itself is started, unmirrored. (Names start with td_ so that none meets a variable.)
+# start-traffic-duplicator: the lines before the zip archive that Python runs, and the wrapper in the slug. They find a
+# Python of 3.10 or newer that starts, and hand it the environment as it was given: a shell adds PWD, SHLVL or _, and
+# dash drops every variable whose name is not a shell's (`app.mode`). The found Python compares the two and says what
+# `env` must put back. Without such a Python, or if what it should run is damaged, they become the command itself,
+# unmirrored; with TRAFFIC_DUPLICATOR_ENABLED=false without any Python. (Names start with td_: none meets a variable.)
+# build.py makes both forms: it fills in the launcher's options, and leaves out the lines marked for the other form.
+unset td_words td_line td_word td_done # so that none is exported: they change after what is handed down was compared
 td_file=$0
 case $0 in */*) ;; *) [ -f "./$0" ] && td_file=./$0 || td_file=$(command -v -- "$0") ;; esac
+td_program=$td_file # only in the file
+while [ -L "$td_file" ] && td_link=$(readlink "$td_file"); do # only in the slug
+  case $td_link in /*) td_file=$td_link ;; *) td_file=${td_file%/*}/$td_link ;; esac # only in the slug
+done # only in the slug
+td_folder=${td_file%/*}/.. # only in the slug
+td_program=$td_folder/boot.py # only in the slug
+
+# ---- the command by itself ----
+
+td_value_flags='@VALUE_FLAGS@' td_switches='@SWITCHES@'
+
+# Sets td_count, the number of words before COMMAND, and td_port, td_socket, td_strict as options and variables say.
+# False if no command is to be started: an option asks for something else, or the words are wrong.
+td_read_words() {
+  td_count=$# td_port=${PORT-} td_socket=${TRAFFIC_DUPLICATOR_APP_SOCKET-} td_strict=${TRAFFIC_DUPLICATOR_STRICT-}
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --) shift; break ;;
+      -?*) td_flag=${1%%=*} td_value=true ;;
+      *) break ;;
+    esac
+    case " $td_value_flags " in
+      *" $1 "*) shift; [ $# -gt 0 ] || return 1; td_value=$1 ;;
+      *) case $1 in *=*) td_value=${1#*=} ;; esac ;;
+    esac
+    case " $td_value_flags $td_switches " in *" $td_flag "*) ;; *) return 1 ;; esac
+    case $td_flag in
+      --port) td_is_port "$td_value" || return 1; td_port=$td_value ;;
+      --app-socket) td_socket=$td_value ;;
+      --strict) td_strict=$td_value ;;
+    esac
+    shift
+  done
+  td_count=$((td_count - $#))
+  case $* in *'{socket}'*) td_socket='{socket}' ;; esac
+  [ -n "$td_port${DYNO-}" ] || td_port=@DEFAULT_PORT@
+  td_is_port "$td_port" || td_port=''
+  [ -n "$td_port" ] || [ -z "${DYNO-}" ] || td_socket='' # a worker's: nobody connects
+  [ $# -gt 0 ]
+}
+
+td_is_port() {
+  case $1 in '' | *[!0-9]* | ??????*) return 1 ;; esac
+  [ "$1" -ge 1 ] && [ "$1" -le 65535 ]
+}
+
+# td_run_alone LEVEL REASON WORD...: becomes the command in these words, which td_read_words has read.
+td_run_alone() {
+  td_line="traffic-duplicator at=unmirrored ${1:+level=$1 }reason=\"$2\" app=\"by itself, unmirrored\""
+  shift $((td_count + 2))
+  for td_word; do
+    shift
+    td_done=
+    while [ -n "$td_port" ]; do
+      case $td_word in *'{port}'*) ;; *) break ;; esac
+      td_done=$td_done${td_word%%'{port}'*}$td_port td_word=${td_word#*'{port}'}
+    done
+    set -- "$@" "$td_done$td_word"
+  done
+  if [ -n "$td_port" ]; then export PORT="$td_port"; fi
+  td_say "$td_line"
+  exec "$@"
+}
+
+# In a shell of its own, for it ends by SIGPIPE where nobody reads.
+td_say() { (printf '%s\n' "$1" >&2); }
+
+# A shell adds PWD. Status 1 of grep: it was not given.
+td_forget_pwd() {
+  grep -zq '^PWD=' "/proc/$$/environ" 2>/dev/null
+  [ $? -ne 1 ] || unset PWD
+}
+
+# Whether a program finds the environment that this shell was given. (By its path, busybox starts it as another would.)
+td_keeps_environment() {
+  td_given=$(/usr/bin/sort -z "/proc/$$/environ" 2>/dev/null | tr '\0' '\n')
+  [ -n "$td_given" ] && [ "$(/usr/bin/sort -z /proc/self/environ 2>/dev/null | tr '\0' '\n')" = "$td_given" ]
+}
+
+td_is_off=
+case ${TRAFFIC_DUPLICATOR_ENABLED-} in
+  [Ff][Aa][Ll][Ss][Ee] | 0 | [Nn][Oo] | [Oo][Ff][Ff])
+    td_is_off='TRAFFIC_DUPLICATOR_ENABLED is false'
+    td_forget_pwd
+    if td_read_words "$@" && [ -z "$td_socket" ] && td_keeps_environment; then td_run_alone '' "$td_is_off" "$@"; fi
+    ;;
+esac
+
+# ---- the launcher ----
 
 td_probe='
 import os, sys
+def refuse(status, reason):
+    print(reason)
+    sys.exit(status)
 if sys.version_info < (3, 10):
-    print("%d.%d.%d" % sys.version_info[:3])
-    sys.exit(3)
+    refuse(3, "%d.%d.%d" % sys.version_info[:3])
 if not sys.meta_path[-1].find_spec("queue"):
-    print("%d.%d.%d without its library (apt-get install python3)" % sys.version_info[:3])
-    sys.exit(3)
+    refuse(3, "%d.%d.%d without its library" % sys.version_info[:3])
+import zlib
+try:
+    import zipimport # only in the file
+    archive = zipimport.zipimporter(sys.argv[2]) # only in the file
+    content = archive.get_data("__main__.py") + archive.get_data("unpacking.py") # only in the file
+    with open(sys.argv[2], "rb") as file: content = file.read() # only in the slug
+except Exception as error:
+    refuse(4, "%s: %s" % (sys.argv[2], getattr(error, "strerror", None) or error))
+if zlib.crc32(content) != @CHECKSUM@:
+    refuse(4, sys.argv[2] + ": damaged")
 def environment(pid):
     with open("/proc/%s/environ" % pid, "rb") as file:
         words = [word.partition(b"=") for word in file.read().split(b"\0")]
@@ -27,47 +130,51 @@ words += [name + b"=" + value for name, value in given.items() if here.get(name)
 quote = lambda word: b"\x27" + word.replace(b"\x27", b"\x27\\\x27\x27") + b"\x27"
 sys.stdout.buffer.write(b" ".join(map(quote, words)))
 '
-td_found=
-for td_python in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11 python3.10 /usr/local/bin/python3; do
-  td_python=$(command -v "$td_python") || continue
-  [ -x "$td_python" ] || continue
-  td_words=$("$td_python" -I -S -c "$td_probe" $$ 2>/dev/null)
+td_found='' td_damage=''
+
+# td_try PYTHON WORD...: becomes the launcher with these words, if this Python serves.
+td_try() {
+  [ -z "$td_damage" ] && td_python=$(command -v "$1") && [ -x "$td_python" ] || return
+  shift
+  { td_words=$("$td_python" -I -S -c "$td_probe" $$ "$td_program"); } 2>/dev/null # the shell's `Killed`, too
   case $? in
     0)
-      set -- "$td_python" -I -S -u "$td_file" "$@"
+      # env would take a path that has a = for a variable
+      case $td_python in *=*) td_words='' ;; *) [ -x /usr/bin/env ] || td_words='' ;; esac
+      set -- "$td_python" -I -S -u "$td_program" "$@"
       eval "exec ${td_words:+/usr/bin/env $td_words}"' "$@"'
       ;;
     3) td_found="$td_found${td_found:+, }$td_python is $td_words" ;;
+    4) td_damage=$td_words ;;
     *) td_found="$td_found${td_found:+, }$td_python does not start" ;;
   esac
-done
-
-td_say() {
-  echo "start-traffic-duplicator needs Python 3.10 or newer (${td_found:-found none})$1" >&2
 }
-case ${TRAFFIC_DUPLICATOR_STRICT-} in
-  1 | [Tt]rue | TRUE | [Yy]es | YES | [Oo]n | ON) td_say; exit 2 ;;
-esac
-while [ $# -gt 0 ]; do
-  case $1 in
-    --) shift; break ;;
-    --strict | --strict=* | --dry-run | --json | --status | --version | --help | --replay) td_say; exit 2 ;;
-    --port=*) PORT=${1#*=}; export PORT ;;
-    --*=*) ;;
-    -?*)
-      [ $# -gt 1 ] || { td_say; exit 2; }
-      [ "$1" != --port ] || { PORT=$2; export PORT; }
-      shift
-      ;;
-    *) break ;;
-  esac
-  shift
-done
-[ $# -gt 0 ] || { td_say; exit 2; }
-for td_word; do
-  shift
-  case $td_word in *'{port}'*) td_word=${td_word%%'{port}'*}${PORT:-5000}${td_word#*'{port}'} ;; esac
-  set -- "$@" "$td_word"
-done
-td_say '; the command runs without being mirrored'
-exec "$@"
+
+td_try "$td_folder/python/bin/python3" "$@" # only in the slug
+td_try /usr/bin/python3 "$@"
+for td_name in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do # only in the file
+  td_try "$td_name" "$@" # only in the file
+done # only in the file
+td_try /usr/local/bin/python3 "$@" # only in the file
+
+# ---- without it ----
+
+td_reason="start-traffic-duplicator needs Python 3.10 or newer (${td_found:-found none}): apt-get install python3"
+[ -z "$td_damage" ] || td_reason="$td_damage; put a sound copy there" # only in the file
+[ -z "$td_damage" ] || td_reason="$td_damage; deploy the app anew" # only in the slug
+td_level=error
+
+# td_give_up STATUS: starts nothing.
+td_give_up() { td_say "Error: $td_reason"; exit "$1"; }
+
+td_read_words "$@" || td_give_up 2
+if [ -z "$td_is_off" ]; then
+  case $td_strict in 1 | [Tt][Rr][Uu][Ee] | [Yy][Ee][Ss] | [Oo][Nn]) td_give_up 2 ;; esac
+fi
+if [ -n "$td_socket" ]; then
+  td_reason="$td_reason; an app on a socket can't run without it, so nothing was started"
+  td_give_up 1
+fi
+if [ -n "$td_is_off" ]; then td_level='' td_reason=$td_is_off; fi
+td_forget_pwd
+td_run_alone "$td_level" "$td_reason" "$@"

@@ -1,72 +1,51 @@
 #!/usr/bin/env bash
-# Puts the launcher into the app's folder.
+# The launcher's own file: where it is, or how it is built; and what of it goes into the slug.
 
 readonly LAUNCHER_NAME=start-traffic-duplicator
+LAUNCHER_FILE=
 
-# launcher::install BUILDPACK_DIR TARGET_DIR
-launcher::install() {
-	local buildpack_dir=$1 target_dir=$2 file
-	file=$(launcher::find_or_build "$buildpack_dir")
-	mkdir -p "$target_dir"
-	install -m 0755 "$file" "$target_dir/$LAUNCHER_NAME"
-	launcher::check "$target_dir/$LAUNCHER_NAME"
+# Sets LAUNCHER_FILE: the file beside this buildpack's bin, as in the release archive, or one that is built here.
+launcher::find_or_build() {
+	local buildpack_dir=$1
+	LAUNCHER_FILE=$1/$LAUNCHER_NAME.pyz
+	if [[ ! -f $LAUNCHER_FILE ]]; then
+		LAUNCHER_FILE=$buildpack_dir/../dist/$LAUNCHER_NAME.pyz
+		[[ -f $LAUNCHER_FILE ]] || launcher::build "$buildpack_dir/.."
+	fi
+	if ! "$PYTHON" -I -S -c 'import sys, zipfile; sys.exit(zipfile.ZipFile(sys.argv[1]).testzip() is not None)' \
+		"$LAUNCHER_FILE" 2>/dev/null; then
+		output::fail "$LAUNCHER_NAME.pyz of this buildpack is damaged." \
+			"Make the archive anew (python3 build.py buildpack) and put it in the place of the old one."
+	fi
 }
 
-# The launcher's file: beside this buildpack, or built here. Prints its path.
-launcher::find_or_build() {
-	local buildpack_dir=$1 candidate
-	for candidate in "$buildpack_dir/$LAUNCHER_NAME.pyz" "$buildpack_dir/../dist/$LAUNCHER_NAME.pyz"; do
-		if [[ -f $candidate ]]; then
-			echo "$candidate"
-			return
-		fi
-	done
-	output::detail "Building $LAUNCHER_NAME.pyz" >&2
-	local log
+# A checkout has no built file: that takes this image's Python, its pip, and a way to the package index.
+launcher::build() {
+	local checkout=$1 log
 	log=$(mktemp)
-	if ! /usr/bin/env python3 "$buildpack_dir/../build.py" >"$log" 2>&1; then
-		output::error "$LAUNCHER_NAME.pyz could not be built with this image's python3:" "$(tail -n 1 "$log")" \
-			"Build it elsewhere (python3 build.py) and put it beside this buildpack's bin."
+	output::detail "Building $LAUNCHER_NAME.pyz from the buildpack's sources"
+	if ! "$PYTHON" -I "$checkout/build.py" >"$log" 2>&1; then
+		output::error "$LAUNCHER_NAME.pyz could not be built with $PYTHON ($(python::version)):" \
+			"$(tail -n 1 "$log")" \
+			"Heroku's build images have no pip. Make the archive elsewhere: python3 build.py buildpack" \
+			"and list its address as the buildpack, instead of the git repository's."
 		rm -f "$log"
 		exit 1
 	fi
 	rm -f "$log"
-	echo "$buildpack_dir/../dist/$LAUNCHER_NAME.pyz"
 }
 
-# Says which version it is, by running it once.
-launcher::check() {
-	local version
-	if ! version=$("$1" --version 2>&1); then
-		output::error "$LAUNCHER_NAME does not run in this image:" "$version" \
-			"It needs Python 3.10 or newer, in the image or from a buildpack before this one."
-		exit 1
-	fi
-	output::detail "$version"
-}
-
-# A .profile.d script runs before every process: silent, quick, and the same however often it runs.
-launcher::put_on_path() {
-	local build_dir=$1
-	mkdir -p "$build_dir/.profile.d"
-	# shellcheck disable=SC2016 # expanded when the app starts
-	echo 'export PATH="$HOME/.traffic-duplicator/bin:$PATH"' >"$build_dir/.profile.d/traffic-duplicator.sh"
-}
-
-# The original of 2015 put its word into the app's own bin, and Procfiles name it there.
-launcher::add_the_original_place() {
-	local build_dir=$1
-	if [[ ! -e $build_dir/bin/$LAUNCHER_NAME ]]; then
-		mkdir -p "$build_dir/bin"
-		ln -s "../.traffic-duplicator/bin/$LAUNCHER_NAME" "$build_dir/bin/$LAUNCHER_NAME"
-	fi
-}
-
-launcher::say_what_to_do() {
-	local build_dir=$1
-	if [[ -f $build_dir/Procfile ]] && grep -q "$LAUNCHER_NAME" "$build_dir/Procfile"; then
-		output::detail "Your Procfile uses it"
-	else
-		output::detail "Put the word into your Procfile: web: $LAUNCHER_NAME COMMAND..."
-	fi
+# launcher::unpack FILE TARGET_DIR: wrapper, boot.py, and the packages with bytecode, so that a boot unpacks and compiles nothing.
+launcher::unpack() {
+	local file=$1 target=$2
+	"$PYTHON" -I -S -m zipfile -e "$file" "$target/unpacked"
+	mkdir -p "$target/bin"
+	mv "$target/unpacked/site-packages" "$target/packages"
+	mv "$target/unpacked/slug/$LAUNCHER_NAME" "$target/bin/$LAUNCHER_NAME"
+	mv "$target/unpacked/slug/boot.py" "$target/boot.py"
+	mv "$target/unpacked/LICENSE" "$target/LICENSE"
+	rm -rf "$target/unpacked"
+	python::compile "$target/packages" packages
+	chmod -R u=rwX,go=rX "$target"
+	chmod 755 "$target/bin/$LAUNCHER_NAME"
 }

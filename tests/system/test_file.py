@@ -9,26 +9,16 @@ import stat
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from launcher import __version__
-from tests.needs import NAMESPACES, PYTHONS, unavailable
-from tests.pythons import SUPPORTED, TOO_OLD, find_python, need_python
+from tests.pythons import SUPPORTED, TOO_OLD, need_python
+from tests.system.plain_run import PATIENCE_SECONDS, SYSTEM_PATH, in_namespace, plain, run
 
 VERSION_LINE = f"start-traffic-duplicator {__version__}\n"
-PATIENCE_SECONDS = 60
-SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
-
-
-@pytest.fixture(scope="session")
-def pyz() -> Path:
-    default = Path(__file__).resolve().parents[2] / "dist" / "start-traffic-duplicator.pyz"
-    path = Path(os.environ.get("TRAFFIC_DUPLICATOR_PYZ", default))
-    assert path.exists(), "python3 build.py makes the file that these tests are about"
-    return path
 
 
 @pytest.fixture
@@ -42,19 +32,6 @@ def home(tmp_path: Path) -> Path:
 def used_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which the file may have been unpacked before."""
     return tmp_path_factory.mktemp("used-home")
-
-
-def run(words: Sequence[str | Path], environ: Mapping[str, str], cwd: Path | None = None) -> tuple[int, str, str]:
-    """Status, standard output, standard error, with exactly this environment."""
-    result = subprocess.run(
-        [str(word) for word in words],
-        env=dict(environ), cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_SECONDS,
-    )  # fmt: skip
-    return result.returncode, result.stdout, result.stderr
-
-
-def plain(home: Path) -> dict[str, str]:
-    return {"HOME": str(home), "PATH": SYSTEM_PATH}
 
 
 def unpacked_below(folder: Path) -> list[Path]:
@@ -100,12 +77,17 @@ def test_runs_on_each_supported_python(pyz: Path, used_home: Path, release: str)
 
 
 @pytest.mark.parametrize("release", TOO_OLD)
-def test_an_older_python_says_so_in_one_line(pyz: Path, used_home: Path, release: str) -> None:
+def test_an_older_python_says_so_in_one_line_and_becomes_the_command(pyz: Path, used_home: Path, release: str) -> None:
     python = need_python(release)
+    why = rf"start-traffic-duplicator needs Python 3\.10 or newer, this is {re.escape(release)}\.\d+ \(/.*\)"
     status, out, errors = run([python, pyz, "--version"], plain(used_home))
     assert (status, out) == (2, "")
-    needed = r"start-traffic-duplicator needs Python 3\.10 or newer, this is "
-    assert re.fullmatch(needed + re.escape(release) + r"\.\d+ \(/.*\)\n", errors)
+    assert re.fullmatch(rf"Error: {why}\n", errors)
+    words = [python, pyz, "--to", "http://a.example", "--port=6000", "sh", "-c", 'echo "$1 $PORT é"; exit 7', "sh"]
+    status, out, errors = run([*words, "a{port}b{port}"], plain(used_home))
+    assert (status, out) == (7, "a6000b6000 6000 é\n")
+    line = rf'traffic-duplicator at=unmirrored level=error reason="{why}" app="by itself, unmirrored"\n'
+    assert re.fullmatch(line, errors)
 
 
 # ---- the environment -----------------------------------------------------------------------------------------------
@@ -116,7 +98,7 @@ def poison(tmp_path: Path) -> dict[str, str]:
     """Variables that would each make another program of it, or none."""
     fakes = tmp_path / "fakes"
     fakes.mkdir()
-    for module in ("trio", "launcher", "attrs", "idna", "_bootstrap"):
+    for module in ("trio", "launcher", "attrs", "idna", "unpacking"):
         (fakes / f"{module}.py").write_text("raise SystemExit('a fake module was imported')\n")
     return {
         "PYTHONPATH": str(fakes), "PYTHONSTARTUP": str(fakes / "trio.py"), "PYTHONINSPECT": "1", "PYTHONOPTIMIZE": "2",
@@ -228,20 +210,6 @@ def test_a_tree_that_lost_files_is_made_whole_again(pyz: Path, home: Path, damag
 # ---- machines made for the test: a mount namespace each ------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def in_namespace() -> Callable[..., list[str]]:
-    """Words that run a command after `setup`, lines of sh, in a mount namespace of its own."""
-    unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
-
-    def wrap(setup: str, *words: str | Path) -> list[str]:
-        return [*unshare, "sh", "-ec", f'{setup}\nexec "$@"', "sh", *map(str, words)]
-
-    trial = wrap("mount --bind /usr /usr; mount -o remount,bind,ro /usr", "true")
-    if not shutil.which("unshare") or subprocess.run(trial, capture_output=True).returncode:
-        unavailable("this machine lets us make no mount namespace (unshare --mount; needs root)", NAMESPACES)
-    return wrap
-
-
 READ_ONLY = """
 for folder in /tmp /var/tmp "$HOME"; do
   mount --bind "$folder" "$folder"
@@ -249,18 +217,14 @@ for folder in /tmp /var/tmp "$HOME"; do
 done"""
 
 
-def test_starts_from_the_archive_itself_where_nothing_can_be_written(
-    pyz: Path, home: Path, in_namespace: Callable[..., list[str]]
-) -> None:
+def test_starts_from_the_archive_itself_where_nothing_can_be_written(pyz: Path, home: Path) -> None:
     assert run(in_namespace(READ_ONLY, pyz, "--version"), plain(home)) == (0, VERSION_LINE, "")
     words = in_namespace(READ_ONLY, pyz, "sh", "-c", "exit 7")
     assert run(words, {**plain(home), "DYNO": "worker.1"})[:2] == (7, "")
     assert list(home.iterdir()) == []
 
 
-def test_serves_from_a_read_only_home_where_it_was_unpacked_before(
-    pyz: Path, home: Path, tmp_path: Path, in_namespace: Callable[..., list[str]]
-) -> None:
+def test_serves_from_a_read_only_home_where_it_was_unpacked_before(pyz: Path, home: Path, tmp_path: Path) -> None:
     run([pyz, "--version"], plain(home))
     read_only = 'mount --bind "$HOME" "$HOME"; mount -o remount,bind,ro "$HOME"'
     environ = {**plain(home), "TMPDIR": str(tmp_path)}
@@ -268,9 +232,7 @@ def test_serves_from_a_read_only_home_where_it_was_unpacked_before(
     assert unpacked_below(tmp_path) == unpacked_below(home)
 
 
-def test_leaves_nothing_on_a_full_disk_and_goes_elsewhere(
-    pyz: Path, home: Path, tmp_path: Path, in_namespace: Callable[..., list[str]]
-) -> None:
+def test_leaves_nothing_on_a_full_disk_and_goes_elsewhere(pyz: Path, home: Path, tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     words = in_namespace(
@@ -278,65 +240,3 @@ def test_leaves_nothing_on_a_full_disk_and_goes_elsewhere(
     )
     assert run(words, {**plain(home), "TMPDIR": str(temporary)}) == (0, VERSION_LINE, "")
     assert len(unpacked_below(temporary)) == 1
-
-
-@pytest.fixture
-def no_system_python(tmp_path: Path) -> dict[str, str]:
-    """Lines of sh that hide the machine's Pythons, and a PATH without any."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("sh", "env"):
-        (tools / name).symlink_to(str(shutil.which(name, path="/usr/bin:/bin")))
-    hidden = {os.path.realpath(path) for path in ("/usr/bin/python3", "/usr/local/bin/python3") if os.path.exists(path)}
-    return {"setup": "; ".join(f"mount --bind /dev/null {path}" for path in sorted(hidden)) or ":", "path": str(tools)}
-
-
-def without_python(
-    in_namespace: Callable[..., list[str]], no_system_python: dict[str, str], *words: str | Path
-) -> list[str]:
-    return in_namespace(f"{no_system_python['setup']}\nPATH={no_system_python['path']}", *words)
-
-
-@pytest.mark.parametrize(
-    ("options", "port"),
-    [([], 5000), (["--"], 5000), (["--to", "http://a.example", "--sample=5"], 5000),
-     (["--port", "6000", "--"], 6000), (["--port=6000"], 6000)],
-)
-def test_without_any_python_the_command_runs_unmirrored_and_one_line_says_so(
-    pyz: Path, home: Path, in_namespace: Callable[..., list[str]], no_system_python: dict[str, str],
-    options: list[str], port: int,
-) -> None:  # fmt: skip
-    app = ["sh", "-c", 'printf "%s|" "$PORT" "$@"; exit 7', "sh", "-p", "{port}", "a b", "tcp://[::]:{port}", ""]
-    words = without_python(in_namespace, no_system_python, pyz, *options, *app)
-    status, out, errors = run(words, {**plain(home), "PORT": "5000"})
-    assert (status, out) == (7, f"{port}|-p|{port}|a b|tcp://[::]:{port}||")
-    told = "start-traffic-duplicator needs Python 3.10 or newer (found none); the command runs without being mirrored\n"
-    assert errors == told
-
-
-@pytest.mark.parametrize("words", [["--version"], ["--dry-run", "true"], ["--strict", "true"], ["--to"], []])
-def test_without_any_python_what_needs_one_exits_with_2(
-    pyz: Path, home: Path, in_namespace: Callable[..., list[str]], no_system_python: dict[str, str], words: list[str]
-) -> None:
-    told = "start-traffic-duplicator needs Python 3.10 or newer (found none)\n"
-    assert run(without_python(in_namespace, no_system_python, pyz, *words), plain(home)) == (2, "", told)
-
-
-def test_an_older_python_on_path_is_named_and_a_newer_one_behind_it_is_taken(
-    pyz: Path, home: Path, in_namespace: Callable[..., list[str]], no_system_python: dict[str, str]
-) -> None:
-    old = next((path for release in reversed(TOO_OLD) if release != "2.7" and (path := find_python(release))), None)
-    if old is None:
-        unavailable("this machine has no Python from 3.6 to 3.9", PYTHONS)
-    tools = Path(no_system_python["path"])
-    (tools / "python3").symlink_to(old)
-    (tools / "python3.14").write_text("#!/nonexistent\n")
-    (tools / "python3.14").chmod(0o755)
-    words = without_python(in_namespace, no_system_python, pyz, "--version")
-    status, _, errors = run(words, plain(home))
-    assert status == 2
-    assert re.search(rf"\({re.escape(str(tools))}/python3 is 3\.\d\.\d+, .*/python3\.14 does not start\)\n$", errors)
-    newer = next(path for release in SUPPORTED if (path := find_python(release)) and not path.startswith("/usr/"))
-    (tools / "python3.10").write_text(f'#!/bin/sh\nexec {newer} "$@"\n')
-    (tools / "python3.10").chmod(0o755)
-    assert run(words, plain(home)) == (0, VERSION_LINE, "")

@@ -1,0 +1,7 @@
+const server = require("node:http").createServer((request, response) => {
+  let bytes = 0;
+  request.on("data", (piece) => (bytes += piece.length));
+  request.on("end", () => response.end(`node ${request.method} ${request.url} ${bytes}\n`));
+});
+server.listen(process.env.PORT);
+process.on("SIGTERM", () => server.close(() => process.exit(0)));
