@@ -105,6 +105,22 @@ class Framer:
             position = self._read(self, data, position, events)
         return events
 
+    @property
+    def bytes_in_piece(self) -> int:
+        """How many of the next bytes are surely of the body, as they come: of its length, or of the chunk."""
+        if self._read is Framer._read_sized or (self._read is Framer._read_chunked and not self._held):
+            return self._remaining
+        return 0
+
+    def skip(self, nbytes: int) -> list[Framed]:
+        """As `receive` of the next `nbytes`, at most `bytes_in_piece`, whose contents nobody wants: without `Body`."""
+        assert 0 < nbytes <= self.bytes_in_piece, "only a body's bytes can be skipped"
+        self._remaining -= nbytes
+        events: list[Framed] = []
+        if not self._remaining and self._read is Framer._read_sized:
+            self._end(events)
+        return events
+
     def receive_eof(self) -> list[Framed]:
         """The client sends no more. While paused, `resume()` tells what that means for the bytes that were kept."""
         self._ended = True

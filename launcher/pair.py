@@ -7,7 +7,9 @@ on as a reset. A tap that raises is told once, detached from this connection, an
 
 from __future__ import annotations
 
+import errno
 import socket
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,8 +18,13 @@ import trio
 from launcher.log import log
 from launcher.poller import READABLE, WRITABLE, Poller
 from launcher.sockets import reset_on_close
+from launcher.splicing import Pipe, PipePool
 
 _RECEIVE_BYTES = 64 * 1024
+_SHORT_RECEIVE_BYTES = 16 * 1024  # what a request or an answer needs mostly: a large buffer costs time for nothing
+_READS_TO_SPLICE = 4  # as many full reads one after the other make a transfer large
+_READS_TO_COPY = 4  # and as many small ones end it
+_LEAST_SPLICED_BYTES = 256 * 1024
 
 
 class Tap(Protocol):
@@ -26,6 +33,12 @@ class Tap(Protocol):
     wants_app: bool  # True while it wants to see what the app sends
 
     def client_sent(self, data: bytes) -> None: ...
+    def indifferent_bytes(self) -> int:
+        """How many of the client's next bytes it need not see; a very large number if it needs none any more."""
+
+    def client_sent_unseen(self, nbytes: int) -> None:
+        """As many bytes of those have gone to the app."""
+
     def app_sent(self, data: bytes) -> None: ...
     def closed(self) -> None:
         """The connection has ended; nothing comes any more."""
@@ -39,6 +52,8 @@ class Owner(Protocol):
 
     @property
     def poller(self) -> Poller: ...
+    @property
+    def pipes(self) -> PipePool: ...
     @property
     def is_draining(self) -> bool:
         """The app has ended: a client that has got all that it sent is done with."""
@@ -79,12 +94,15 @@ class Side:
 class Flow:
     """One direction of a pair."""
 
-    __slots__ = ("has_ended", "is_finished", "pending", "sink", "source")
+    __slots__ = ("has_ended", "is_finished", "pending", "pipe", "receive_bytes", "sink", "source", "streak")
 
     def __init__(self, source: Side, sink: Side) -> None:
         self.source = source
         self.sink = sink
-        self.pending: memoryview | None = None  # received, not yet taken by the sink
+        self.pending: memoryview | Pipe | None = None  # holds what was received and the sink has not taken yet
+        self.pipe: Pipe | None = None  # while the transfer is spliced
+        self.receive_bytes = _SHORT_RECEIVE_BYTES
+        self.streak = 0  # full reads in a row, or small ones while it is spliced
         self.has_ended = False  # nothing more is read from the source
         self.is_finished = False  # and the sink has been told
 
@@ -118,6 +136,8 @@ class Pair:
         for side in (self.client, self.app):
             side.wait_for(0)
             self._owner.poller.close_later(side.sock)
+        for flow in (self._upward, self._downward):
+            self._stop_splicing(flow)
         if self._tap is not None:
             self._tell_tap(self._tap.closed)
         self._owner.pair_closed(self)
@@ -152,8 +172,11 @@ class Pair:
             self._owner.pair_failed(self, error)
 
     def _receive(self, flow: Flow) -> None:
+        if flow.pipe is not None:
+            self._splice(flow, flow.pipe)
+            return
         try:
-            data = flow.source.sock.recv(_RECEIVE_BYTES)
+            data = flow.source.sock.recv(flow.receive_bytes)
         except BlockingIOError:
             return
         except OSError:  # ECONNRESET, or ETIMEDOUT of a peer that is gone
@@ -171,6 +194,64 @@ class Pair:
                 self._tell_tap(tap.app_sent, data)
         if self.half_closed_since is not None:
             self.half_closed_since = trio.current_time()
+        if len(data) == flow.receive_bytes:
+            flow.receive_bytes = _RECEIVE_BYTES
+            flow.streak += 1
+            if flow.streak >= _READS_TO_SPLICE and self._unseen_bytes(flow) >= _LEAST_SPLICED_BYTES:
+                flow.pipe = self._owner.pipes.take()
+                flow.streak = 0
+        elif flow.streak:
+            flow.receive_bytes = _SHORT_RECEIVE_BYTES
+            flow.streak = 0
+
+    # ---- large transfers, which never enter Python ----------------------------------------------------------
+
+    def _unseen_bytes(self, flow: Flow) -> int:
+        """How many bytes may pass that the tap does not see."""
+        if self._tap is None:
+            return sys.maxsize
+        if flow is self._downward:
+            return 0 if self._tap.wants_app else sys.maxsize
+        return self._tap.indifferent_bytes()
+
+    def _splice(self, flow: Flow, pipe: Pipe) -> None:
+        most = self._unseen_bytes(flow)
+        if not most:
+            self._stop_splicing(flow)
+            self._receive(flow)
+            return
+        try:
+            received = pipe.fill(flow.source.sock.fileno(), most)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                self.reset()
+                return
+            self._owner.pipes.give_up()
+            self._stop_splicing(flow)
+            return
+        if not received:
+            self._stop_splicing(flow)
+            self._end(flow)
+            return
+        if flow is self._upward and self._tap is not None:
+            self._tell_tap(self._tap.client_sent_unseen, received)
+        if self.half_closed_since is not None:
+            self.half_closed_since = trio.current_time()
+        flow.streak = flow.streak + 1 if received < _RECEIVE_BYTES else 0
+        flow.pending = pipe
+        self._send_pending(flow)
+        if pipe.held_bytes and not self.is_closed:
+            self._update_waits()
+
+    def _stop_splicing(self, flow: Flow) -> None:
+        if flow.pipe is not None:
+            self._owner.pipes.give_back(flow.pipe)
+            flow.pipe = None
+            flow.streak = 0
+
+    # ---- what the sink takes --------------------------------------------------------------------------------
 
     def _send(self, flow: Flow, data: bytes) -> None:
         sent = self._write(flow, data)
@@ -179,12 +260,18 @@ class Pair:
             self._update_waits()
 
     def _send_pending(self, flow: Flow) -> None:
-        assert flow.pending is not None
-        sent = self._write(flow, flow.pending)
+        pending = flow.pending
+        assert pending is not None
+        sent = self._write(flow, pending)
         if sent is None:
             return
-        if sent < len(flow.pending):
-            flow.pending = flow.pending[sent:]
+        if isinstance(pending, Pipe):
+            if pending.held_bytes:
+                return
+            if flow.streak >= _READS_TO_COPY:
+                self._stop_splicing(flow)
+        elif sent < len(pending):
+            flow.pending = pending[sent:]
             return
         flow.pending = None
         if flow.has_ended:
@@ -192,10 +279,11 @@ class Pair:
         if not self.is_closed:
             self._update_waits()
 
-    def _write(self, flow: Flow, data: bytes | memoryview) -> int | None:
+    def _write(self, flow: Flow, data: bytes | memoryview | Pipe) -> int | None:
         """How much the sink took; None if it is gone, which has been dealt with."""
+        sock = flow.sink.sock
         try:
-            sent = flow.sink.sock.send(data)
+            sent = data.drain(sock.fileno()) if isinstance(data, Pipe) else sock.send(data)
         except BlockingIOError:
             return 0
         except OSError:
@@ -208,6 +296,7 @@ class Pair:
     def _sink_is_gone(self, flow: Flow) -> None:
         """A client that is gone is a reset for the app. Of an app that is gone the client still gets the last words."""
         flow.pending = None
+        self._stop_splicing(flow)
         if flow is self._downward:
             self.reset()
             return
@@ -246,7 +335,7 @@ class Pair:
             writes = WRITABLE if into.pending is not None else 0
             side.wait_for(reads | writes)
 
-    def _tell_tap(self, call: Callable[..., None], *args: bytes) -> None:
+    def _tell_tap(self, call: Callable[..., None], *args: bytes | int) -> None:
         try:
             call(*args)
         except Exception as error:  # noqa: BLE001 - the mirror must not hurt the connection

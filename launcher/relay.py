@@ -20,6 +20,7 @@ from launcher.log import log
 from launcher.pair import Pair, Tap
 from launcher.poller import READABLE, WRITABLE, Poller
 from launcher.sockets import bind_source, open_listener, set_tcp_options
+from launcher.splicing import PipePool
 
 MAX_PENDING_CONNECTS = 64  # then accepting pauses, so that clients see the app's own full backlog
 
@@ -54,6 +55,7 @@ class Relay:
     ) -> None:
         self.poller = poller
         self.counters = counters or RelayCounters()
+        self.pipes = PipePool()
         self._app = app
         self._new_tap = new_tap
         self._app_refused = app_refused
@@ -119,6 +121,7 @@ class Relay:
             self._next_app_socket = None
         for pair in list(self._pairs):
             pair.close()
+        self.pipes.close()
 
     def close_silent_half_closed(self) -> None:
         """To be called every few seconds."""

@@ -94,6 +94,18 @@ def test_a_long_stream_cut_near_its_ends_or_in_the_middle_gives_the_same_events(
         assert framed([case.data[:cut], case.data[cut:]]) == list(case.want), cut
 
 
+@each(CASES)
+def test_a_stream_whose_bodies_are_skipped_gives_the_same_other_events(case: Case):
+    framer = Framer(MAX_HEAD_BYTES)
+    events, data = [], case.data
+    while data:
+        skippable = min(framer.bytes_in_piece, len(data), 7)
+        events += framer.skip(skippable) if skippable else framer.receive(data[:1])
+        data = data[skippable or 1 :]
+    wanted = [event for event in case.want if not isinstance(event, Body)]
+    assert [event for event in events if not isinstance(event, Body)] == wanted
+
+
 @each(case for case in FRAMED if not case.is_last)
 def test_a_request_after_one_that_was_framed_is_framed_too(case: Case):
     want = [*case.want, *whole(POST, b"hello", 5)]

@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("mirror_queue",),
     ("mirror",),
     # I/O
-    ("poller", "sockets"),
+    ("poller", "sockets", "splicing"),
     ("pair",),
     ("relay", "feed", "output_lines"),
     ("readiness",),

@@ -78,6 +78,22 @@ def test_connection_can_t_take_away_what_says_where_a_request_ends():
     assert Scene().send(request).copies() == [b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n" + GUARD + b"x"]
 
 
+def test_a_header_of_one_hop_is_left_out_wherever_it_stands_and_however_often():
+    scene = Scene(drop_headers=("Cookie",)).send(
+        b"GET / HTTP/1.1\r\nCOOKIE: a\r\nHost: h\r\ncookie: b\r\ncookie: c\r\nX: cookie: d\r\nConnection: close\r\n\r\n"
+    )
+    assert scene.copies() == [b"GET / HTTP/1.1\r\nHost: h\r\nX: cookie: d\r\n" + GUARD]
+
+
+def test_a_head_full_of_what_is_left_out_takes_no_longer_than_its_length():
+    """One search of the head for each of the thousands of names that a client makes up would take minutes here."""
+    names = b",".join(b"x-%d" % number for number in range(7000))
+    head = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: %s\r\n" % names
+    for _ in range(20):
+        assert Scene().send(head + b"x-6999: 1\r\n\r\n").copies() == [b"GET / HTTP/1.1\r\nHost: h\r\n" + GUARD]
+    assert Scene().send(GET[:-2] + b"Connection:x\r\n" * 4000 + b"\r\n").copies() == [GET[:-2] + GUARD]
+
+
 def test_dropped_headers_are_left_out_in_any_case():
     scene = Scene(drop_headers=("Cookie", "Authorization"))
     scene.send(b"GET / HTTP/1.1\r\nHost: h\r\ncookie: a\r\nCOOKIE: b\r\nauthorization: c\r\nX-Cookie: d\r\n\r\n")
@@ -241,3 +257,29 @@ def test_a_tap_that_raised_counts_one_failure_and_lets_go(sent):
     assert scene.mirror.counters.seen == max(seen, 1) + (sent == GET)
     scene.copies()
     assert scene.budget.used_bytes == 0
+
+
+def test_a_large_body_of_a_known_length_need_not_be_seen_and_the_next_request_is():
+    head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3000000\r\n\r\n"
+    scene = Scene(buffer=1 << 23, max_request_bytes=1_000_000).send(head + b"x" * 1000)
+    assert scene.tap.indifferent_bytes() == 2_999_000
+    scene.tap.client_sent_unseen(2_000_000)
+    scene.send(b"x" * 999_000)
+    assert scene.tap.indifferent_bytes() == 0
+    scene.send(GET)
+    assert len(scene.copies()) == 1
+    assert scene.counters() == {"seen": 2, "offered": 1, "dropped_large": 1}
+
+
+def test_a_body_that_is_copied_is_seen_and_so_is_every_head():
+    scene = Scene().send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345")
+    assert scene.tap.indifferent_bytes() == 0
+    scene.send(b"67890" + GET[:10])
+    assert scene.tap.indifferent_bytes() == 0
+
+
+def test_after_what_is_not_http_nothing_need_be_seen():
+    scene = Scene().send(b"\x16\x03\x01")
+    assert scene.tap.indifferent_bytes() > 1 << 40
+    scene.tap.client_sent_unseen(1 << 40)
+    assert scene.counters() == {"seen": 1, "unframed": 1}

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import pytest
 import trio
 
-from launcher import addresses
+from launcher import addresses, splicing
 from launcher.pair import Tap
 from launcher.poller import Poller
 from launcher.relay import AppAddress, Relay
@@ -21,6 +21,13 @@ from launcher.sockets import open_listener
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 LARGE = os.urandom(1 << 16) * 64  # 4 MiB: more than the socket buffers of both connections hold
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["splice", "copy"])
+def is_spliced(request, monkeypatch):
+    """Everything holds with and without splice(2)."""
+    monkeypatch.setattr(splicing, "IS_POSSIBLE", request.param and splicing.IS_POSSIBLE)
+    return request.param
 
 
 class RecordingTap:
@@ -34,6 +41,12 @@ class RecordingTap:
 
     def client_sent(self, data: bytes) -> None:
         self.client += data
+
+    def indifferent_bytes(self) -> int:
+        return 0
+
+    def client_sent_unseen(self, nbytes: int) -> None:
+        raise AssertionError("every byte was wanted")
 
     def app_sent(self, data: bytes) -> None:
         self.app += data

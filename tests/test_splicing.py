@@ -1,0 +1,186 @@
+"""Large transfers inside the kernel: when, by which pipes, and what becomes of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from contextlib import suppress
+
+import pytest
+import trio
+
+from launcher import splicing
+from launcher.splicing import PIPE_BYTES, Pipe, PipePool
+from tests.test_relay import LARGE, RecordingTap, read_exactly, reset, stage
+
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture
+def fills(monkeypatch):
+    """The sizes of what went into pipes."""
+    sizes: list[int] = []
+
+    class Watched(Pipe):
+        __slots__ = ()
+
+        def fill(self, source: int, most_bytes: int) -> int:
+            moved = super().fill(source, most_bytes)
+            sizes.append(moved)
+            return moved
+
+    monkeypatch.setattr(splicing, "Pipe", Watched)
+    return sizes
+
+
+class IndifferentTap(RecordingTap):
+    """Sees the first `seen` bytes of the client's, and needs no more."""
+
+    def __init__(self, seen: int, unseen: int) -> None:
+        super().__init__()
+        self.seen = seen
+        self.left = unseen
+
+    def indifferent_bytes(self) -> int:
+        return self.left if len(self.client) >= self.seen else 0
+
+    def client_sent_unseen(self, nbytes: int) -> None:
+        assert nbytes <= self.left
+        self.left -= nbytes
+
+
+async def send_and_read(source: trio.SocketStream, sink: trio.SocketStream, data: bytes) -> bytes:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(source.send_all, data)
+        return await read_exactly(sink, len(data))
+
+
+async def test_a_large_download_is_spliced(fills):
+    async with stage(new_tap=RecordingTap) as scene:
+        client, app = await scene.pair()
+        assert await send_and_read(app, client, LARGE) == LARGE
+        assert sum(fills) > len(LARGE) // 2
+
+
+async def test_small_answers_are_not_spliced(fills):
+    async with stage(new_tap=RecordingTap) as scene:
+        client, app = await scene.pair()
+        for _ in range(50):
+            assert await send_and_read(app, client, b"x" * 8000) == b"x" * 8000
+        assert fills == []
+
+
+async def test_a_download_that_calms_down_is_copied_again_and_its_pipe_serves_the_next(fills):
+    async with stage() as scene:
+        client, app = await scene.pair()
+        await send_and_read(app, client, LARGE)
+        for _ in range(20):
+            await send_and_read(app, client, b"x")
+        assert scene.relay.pipes.free_pipes == 1
+        before = len(fills)
+        await send_and_read(app, client, b"x")
+        assert len(fills) == before
+        await send_and_read(app, client, LARGE)
+        assert scene.relay.pipes.free_pipes == 0
+
+
+async def test_an_answer_that_the_tap_wants_is_not_spliced(fills):
+    tap = RecordingTap()
+    tap.wants_app = True
+    async with stage(new_tap=lambda: tap) as scene:
+        client, app = await scene.pair()
+        await send_and_read(app, client, LARGE)
+        assert fills == []
+        assert tap.app == LARGE
+
+
+async def test_an_upload_is_spliced_as_far_as_the_tap_is_indifferent_to_it(fills):
+    tap = IndifferentTap(MEGABYTE, 2 * MEGABYTE)
+    async with stage(new_tap=lambda: tap) as scene:
+        client, app = await scene.pair()
+        assert await send_and_read(client, app, LARGE) == LARGE
+        assert tap.left == 0
+        assert sum(fills) == 2 * MEGABYTE
+        seen = len(tap.client)
+        assert seen == len(LARGE) - 2 * MEGABYTE
+        start = tap.client.rindex(LARGE[-MEGABYTE:])
+        assert tap.client[:start] + tap.client[start:] == LARGE[:start] + LARGE[-(seen - start) :]
+
+
+async def test_a_reset_in_the_middle_closes_the_pipe_with_what_is_left_in_it():
+    async with stage() as scene:
+        client, app = await scene.pair()
+        with trio.move_on_after(0.3), suppress(trio.BrokenResourceError):
+            await app.send_all(LARGE * 4)  # more than anybody takes
+        before = len(os.listdir("/proc/self/fd"))
+        reset(client)
+        with trio.fail_after(10):
+            while scene.relay.open_connections:
+                await trio.sleep(0.01)
+        assert scene.relay.pipes.free_pipes == 0
+        assert len(os.listdir("/proc/self/fd")) <= before - 3  # both sockets of the relay's, and its pipe's two ends
+
+
+async def test_where_no_pipe_can_be_had_bytes_are_copied(monkeypatch):
+    def no_more(flags):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(splicing.os, "pipe2", no_more)
+    async with stage() as scene:
+        client, app = await scene.pair()
+        assert await send_and_read(app, client, LARGE) == LARGE
+
+
+async def test_a_kernel_that_does_not_splice_these_sockets_is_asked_once(monkeypatch):
+    asked = []
+
+    def refuses(*args, **kwargs):
+        asked.append(args)
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(splicing.os, "splice", refuses)
+    async with stage() as scene:
+        for _ in range(2):
+            client, app = await scene.pair()
+            assert await send_and_read(app, client, LARGE) == LARGE
+    assert len(asked) == 1
+
+
+def test_the_pool_keeps_a_few_empty_pipes_and_closes_one_with_bytes_left():
+    pool = PipePool()
+    pipes = [pool.take() for _ in range(20)]
+    before = len(os.listdir("/proc/self/fd"))
+    for pipe in pipes:
+        assert pipe is not None
+        pool.give_back(pipe)
+    assert pool.free_pipes == 16
+    assert len(os.listdir("/proc/self/fd")) == before - 8
+    left, right = socket.socketpair()
+    with left, right:
+        left.send(b"left over")
+        pipe = pool.take()
+        assert pipe is not None
+        assert pipe.fill(right.fileno(), PIPE_BYTES) == 9
+        pool.give_back(pipe)
+        assert pool.free_pipes == 15
+    pool.close()
+    assert len(os.listdir("/proc/self/fd")) == before - 40
+
+
+def test_a_pipe_takes_and_gives_what_there_is():
+    (source, into), (sink, out) = socket.socketpair(), socket.socketpair()
+    pipe = Pipe()
+    with source, into, sink, out:
+        source.setblocking(False)
+        sink.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            pipe.fill(source.fileno(), PIPE_BYTES)
+        into.send(b"abcdef")
+        assert pipe.fill(source.fileno(), 4) == 4
+        assert pipe.drain(sink.fileno()) == 4
+        assert (out.recv(10), pipe.held_bytes) == (b"abcd", 0)
+        into.close()
+        assert (pipe.fill(source.fileno(), 9), pipe.drain(sink.fileno())) == (2, 2)
+        assert pipe.fill(source.fileno(), 9) == 0
+    pipe.close()
