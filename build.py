@@ -237,6 +237,7 @@ def make_venv() -> None:
     say(f"Making .venv with Python {sys.version.split()[0]}")
     shutil.rmtree(VENV, ignore_errors=True)
     if subprocess.run([sys.executable, "-I", "-m", "venv", VENV]).returncode:
+        shutil.rmtree(VENV, ignore_errors=True)
         raise BuildError(f"{sys.executable} could not make .venv; on Debian: apt-get install python3-venv, then again")
 
 

@@ -6,6 +6,7 @@ In the slug it is boot.py, beside the folder `packages`; in the single file it i
 may be given to any. build.py writes the launcher's options into it.
 """
 
+import gc
 import os
 import sys
 
@@ -13,7 +14,6 @@ VALUE_FLAGS = "@VALUE_FLAGS@".split()
 SWITCHES = "@SWITCHES@".split()  # but for those with which the command is not started
 DEFAULT_PORT = "@DEFAULT_PORT@"
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 NOTHING_STARTED, WRONG_USAGE, CANNOT_EXECUTE, NOT_FOUND = 1, 2, 126, 127
 
@@ -22,8 +22,9 @@ def main():
     if sys.version_info < (3, 10):
         found = "%d.%d.%d (%s)" % (sys.version_info[:3] + (sys.executable,))
         run_unmirrored("start-traffic-duplicator needs Python 3.10 or newer, this is " + found)
-    run_again_isolated()
+    gc.set_threshold(50000)  # imports leave no garbage, and looking for it takes a twentieth of the start
     try:
+        run_again_isolated()
         sys.path.append(packages())
         from launcher.cli import main as launcher_main
 
@@ -39,12 +40,13 @@ def main():
 
 def packages():
     """The folder to import the launcher from."""
-    if os.path.isfile(HERE):  # the archive
+    here = os.path.dirname(os.path.abspath(__file__))
+    if os.path.isfile(here):  # the archive
         import unpacking
 
-        return unpacking.packages(HERE)
+        return unpacking.packages(here)
     sys.dont_write_bytecode = True  # it is there, and nothing may be written at a boot
-    return os.path.join(HERE, "packages")
+    return os.path.join(here, "packages")
 
 
 def run_again_isolated():

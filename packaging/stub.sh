@@ -114,7 +114,7 @@ try:
     content = archive.get_data("__main__.py") + archive.get_data("unpacking.py") # only in the file
     with open(sys.argv[2], "rb") as file: content = file.read() # only in the slug
 except Exception as error:
-    refuse(4, "%s: %s" % (sys.argv[2], getattr(error, "strerror", None) or error))
+    refuse(4, "%s: %s" % (sys.argv[2], getattr(error, "strerror", None) or "damaged (%s)" % error))
 if zlib.crc32(content) != @CHECKSUM@:
     refuse(4, sys.argv[2] + ": damaged")
 def environment(pid):
@@ -134,7 +134,8 @@ td_found='' td_damage=''
 
 # td_try PYTHON WORD...: becomes the launcher with these words, if this Python serves.
 td_try() {
-  [ -z "$td_damage" ] && td_python=$(command -v "$1") && [ -x "$td_python" ] || return
+  case $1 in */*) td_python=$1 ;; *) td_python=$(command -v "$1") ;; esac
+  [ -z "$td_damage" ] && [ -f "$td_python" ] && [ -x "$td_python" ] || return
   shift
   { td_words=$("$td_python" -I -S -c "$td_probe" $$ "$td_program"); } 2>/dev/null # the shell's `Killed`, too
   case $? in
