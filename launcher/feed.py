@@ -21,7 +21,7 @@ import trio
 
 from launcher.mirror_queue import MirrorQueue
 from launcher.poller import WRITABLE, Poller
-from launcher.records import frame
+from launcher.records import LENGTH_PREFIX
 
 Encoder = Callable[[bytes], Iterator[bytes]]
 
@@ -32,7 +32,7 @@ _MANY_UNREAD = 4096
 
 def frames(record: bytes) -> Iterator[bytes]:
     """A record in the built-in replayer's form."""
-    yield frame(record)
+    return iter((LENGTH_PREFIX.pack(len(record)), record))
 
 
 def hex_lines(record: bytes) -> Iterator[bytes]:
@@ -155,11 +155,13 @@ class Feed:
         joined: list[bytes] = []
         size = 0
         while size < _SLICE_BYTES:
-            piece = next(self._pieces, None)
-            if piece is not None:
+            for piece in self._pieces:
                 joined.append(piece)
                 size += len(piece)
-                continue
+                if size >= _SLICE_BYTES:
+                    break
+            if size >= _SLICE_BYTES:
+                break
             if self._record is not None:
                 self._ends.append(self._encoded_bytes + size)
                 self.queue.release(self._record)

@@ -158,6 +158,10 @@ class RequestTap:
         self._stop()
 
     def _handle(self, events: list[Framed]) -> None:
+        if len(events) == 2 and isinstance(head := events[0], Head) and isinstance(events[1], End):
+            if not head.switches:  # a request without a body, in one piece: nearly every one
+                self._copy_whole(head)
+                return
         for event in events:
             if isinstance(event, Head):
                 self._begin(event)
@@ -171,6 +175,17 @@ class RequestTap:
                 self._end_as("unframed")
                 self._stop()
         if self._framer.held_bytes != self._held_bytes:
+            self._charge_held()
+
+    def _copy_whole(self, head: Head) -> None:
+        """As `_begin` and `_complete`, for a request of which nothing need be kept in between."""
+        skipped = self._mirror.skips(head)
+        if skipped is not None:
+            self._end_as(skipped)
+        else:
+            self._counters.seen += 1
+            self._mirror.offer(head.raw, b"")
+        if self._held_bytes:
             self._charge_held()
 
     def _begin(self, head: Head) -> None:
@@ -285,6 +300,8 @@ def _name(line: bytes) -> bytes:
 
 def _nominated_headers(lowered: bytes) -> set[bytes]:
     """Headers that a Connection header names as meant for this hop alone: RFC 9110 §7.6.1."""
+    if b"\nconnection:" not in lowered:
+        return set()
     tokens = {token.strip(b" \t") for line in _CONNECTION_LINE.findall(lowered) for token in line.split(b",")}
     return tokens - _NEVER_NOMINATED
 

@@ -54,9 +54,7 @@ class Owner(Protocol):
     def poller(self) -> Poller: ...
     @property
     def pipes(self) -> PipePool: ...
-    @property
-    def is_draining(self) -> bool:
-        """The app has ended: a client that has got all that it sent is done with."""
+    is_draining: bool  # the app has ended: a client that has got all that it sent is done with
 
     def delivered(self, nbytes: int) -> None: ...
     def pair_failed(self, pair: Pair, error: Exception) -> None: ...
@@ -94,11 +92,15 @@ class Side:
 class Flow:
     """One direction of a pair."""
 
-    __slots__ = ("has_ended", "is_finished", "pending", "pipe", "receive_bytes", "sink", "source", "streak")
+    __slots__ = (
+        "has_ended", "is_finished", "pending", "pipe", "receive", "receive_bytes", "send", "sink", "source", "streak",
+    )  # fmt: skip
 
     def __init__(self, source: Side, sink: Side) -> None:
         self.source = source
         self.sink = sink
+        self.receive = source.sock.recv  # bound once: looked up for every request, they cost as much as a system call's
+        self.send = sink.sock.send  # own way into the kernel
         self.pending: memoryview | Pipe | None = None  # holds what was received and the sink has not taken yet
         self.pipe: Pipe | None = None  # while the transfer is spliced
         self.receive_bytes = _SHORT_RECEIVE_BYTES
@@ -164,19 +166,20 @@ class Pair:
 
     def _serve(self, to_here: Flow, from_here: Flow, ready: int) -> None:
         try:
-            if to_here.pending is not None and ready != READABLE:
+            if ready != READABLE and to_here.pending is not None:
                 self._send_pending(to_here)
-            if not self.is_closed and not from_here.has_ended and from_here.pending is None and ready != WRITABLE:
+            if ready != WRITABLE and from_here.pending is None and not from_here.has_ended and not self.is_closed:
                 self._receive(from_here)
         except Exception as error:  # noqa: BLE001 - the last wall: one bad connection costs only itself
             self._owner.pair_failed(self, error)
 
     def _receive(self, flow: Flow) -> None:
+        """The path of every request and every answer, in as few calls as can be: each call costs 0.1 µs."""
         if flow.pipe is not None:
             self._splice(flow, flow.pipe)
             return
         try:
-            data = flow.source.sock.recv(flow.receive_bytes)
+            data = flow.receive(flow.receive_bytes)
         except BlockingIOError:
             return
         except OSError:  # ECONNRESET, or ETIMEDOUT of a peer that is gone
@@ -185,13 +188,19 @@ class Pair:
         if not data:
             self._end(flow)
             return
-        self._send(flow, data)
+        sent = self._write(flow, data)
+        if sent is not None and sent < len(data):
+            flow.pending = memoryview(data)[sent:]
+            self._update_waits()
         tap = self._tap
         if tap is not None:
-            if flow is self._upward:
-                self._tell_tap(tap.client_sent, data)
-            elif tap.wants_app:
-                self._tell_tap(tap.app_sent, data)
+            try:
+                if flow is self._upward:
+                    tap.client_sent(data)
+                elif tap.wants_app:
+                    tap.app_sent(data)
+            except Exception as error:  # noqa: BLE001 - the mirror must not hurt the connection
+                self._detach_tap(error)
         if self.half_closed_since is not None:
             self.half_closed_since = trio.current_time()
         if len(data) == flow.receive_bytes:
@@ -253,12 +262,6 @@ class Pair:
 
     # ---- what the sink takes --------------------------------------------------------------------------------
 
-    def _send(self, flow: Flow, data: bytes) -> None:
-        sent = self._write(flow, data)
-        if sent is not None and sent < len(data):
-            flow.pending = memoryview(data)[sent:]
-            self._update_waits()
-
     def _send_pending(self, flow: Flow) -> None:
         pending = flow.pending
         assert pending is not None
@@ -281,15 +284,14 @@ class Pair:
 
     def _write(self, flow: Flow, data: bytes | memoryview | Pipe) -> int | None:
         """How much the sink took; None if it is gone, which has been dealt with."""
-        sock = flow.sink.sock
         try:
-            sent = data.drain(sock.fileno()) if isinstance(data, Pipe) else sock.send(data)
+            sent = data.drain(flow.sink.sock.fileno()) if isinstance(data, Pipe) else flow.send(data)
         except BlockingIOError:
             return 0
         except OSError:
             self._sink_is_gone(flow)
             return None
-        if self._owner.is_draining and flow is self._downward:
+        if flow is self._downward and self._owner.is_draining:
             self._owner.delivered(sent)
         return sent
 
@@ -339,7 +341,10 @@ class Pair:
         try:
             call(*args)
         except Exception as error:  # noqa: BLE001 - the mirror must not hurt the connection
-            tap, self._tap = self._tap, None
-            log("mirror-detached", level="error", error=repr(error))
-            if tap is not None:
-                tap.abandon()
+            self._detach_tap(error)
+
+    def _detach_tap(self, error: Exception) -> None:
+        tap, self._tap = self._tap, None
+        log("mirror-detached", level="error", error=repr(error))
+        if tap is not None:
+            tap.abandon()

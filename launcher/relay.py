@@ -65,7 +65,7 @@ class Relay:
         self._next_app_socket: socket.socket | None = None
         self._pairs: set[Pair] = set()
         self._connecting = 0
-        self._is_draining = False
+        self.is_draining = False
         self._drained = trio.Event()
         self._delivered_bytes = 0
 
@@ -99,7 +99,7 @@ class Relay:
 
     async def drained(self) -> None:
         """Waits until what the app has sent is with the clients, or until they take no more. The app has ended."""
-        self._is_draining = True
+        self.is_draining = True
         for pair in list(self._pairs):
             pair.close_if_delivered()
         has_progressed = True
@@ -272,9 +272,5 @@ class Relay:
         if pair.is_connecting:
             pair.is_connecting = False
             self._connect_is_over()
-        if self._is_draining and not self._pairs:
+        if self.is_draining and not self._pairs:
             self._drained.set()
-
-    @property
-    def is_draining(self) -> bool:
-        return self._is_draining
