@@ -3,6 +3,7 @@
 An epoll descriptor is itself readable while any of its members is ready, so trio waits for that one descriptor and
 the whole batch is then served in plain calls: one task switch a batch, none a socket. Registration is level-triggered
 and stays until it is changed. A checkpoint comes after each millisecond of work, so that other tasks get their turn.
+Where there is no epoll, `descriptor_set` has something slower in its place.
 
 Descriptors are closed at the end of a batch: a number reused inside the batch would get the old one's events. A
 descriptor that waits for nothing is unregistered, never masked to 0: epoll reports HUP and ERR unasked, for ever.
@@ -13,17 +14,16 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import select
 import time
 from collections.abc import Callable
 from typing import Protocol
 
 import trio
 
+from launcher import descriptor_set
+from launcher.descriptor_set import READABLE as READABLE
+from launcher.descriptor_set import WRITABLE as WRITABLE
 from launcher.log import log
-
-READABLE = select.EPOLLIN
-WRITABLE = select.EPOLLOUT
 
 _MAX_EVENTS = 256
 _MAX_BATCH_SECONDS = 0.001
@@ -37,7 +37,9 @@ class Poller:
     """The set. Every method is a plain call and may be used from any task of the same trio run."""
 
     def __init__(self) -> None:
-        self._epoll = select.epoll()
+        self._set = members = descriptor_set.new_descriptor_set()
+        self._register, self._modify, self._unregister = members.register, members.modify, members.unregister
+        self._poll = members.poll  # bound once, like the others: these are called for every socket or batch
         self._callbacks: dict[int, Callable[[int], None]] = {}
         self._closing: list[Closable] = []
         self._ending: list[Callable[[], None]] = []
@@ -49,16 +51,16 @@ class Poller:
     def register(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
         """Calls `callback(ready_events)` whenever `fd` is ready for one of `events`, or has failed."""
         self._callbacks[fd] = callback
-        self._epoll.register(fd, events)
+        self._register(fd, events)
 
     def modify(self, fd: int, events: int) -> None:
         """Waits for other events than before on a registered descriptor."""
-        self._epoll.modify(fd, events)
+        self._modify(fd, events)
 
     def unregister(self, fd: int) -> None:
         """Forgets a registered descriptor; it gets no further call, not even in the running batch."""
         del self._callbacks[fd]
-        self._epoll.unregister(fd)
+        self._unregister(fd)
 
     def close_later(self, closable: Closable) -> None:
         """Closes an unregistered socket or file at the end of the running batch, or at once outside of one."""
@@ -88,18 +90,18 @@ class Poller:
                 await self._wait()
                 self._serve()
         finally:
-            self._epoll.close()
+            self._set.close()
 
     async def _wait(self) -> None:
         deadline = self._timers[0][0] if self._timers else float("inf")
         with trio.CancelScope(deadline=deadline) as self._scope:
-            await trio.lowlevel.wait_readable(self._epoll.fileno())
+            await self._set.wait()
         self._scope = None
 
     def _serve(self) -> None:
         stop_at = time.perf_counter() + _MAX_BATCH_SECONDS
         while True:
-            events = self._epoll.poll(0, _MAX_EVENTS)
+            events = self._poll(0, _MAX_EVENTS)
             self._in_batch = True
             callbacks = self._callbacks
             for fd, ready in events:

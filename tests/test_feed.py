@@ -10,10 +10,16 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
+from launcher import descriptor_set
 from launcher.counters import FeedCounters
 from launcher.feed import Encoder, Feed, frames, hex_lines
 from launcher.mirror_queue import Budget, MirrorQueue
 from launcher.poller import Poller
+
+
+@pytest.fixture(autouse=True, params=[descriptor_set.EpollSet, descriptor_set.PollSet])
+def set_kind(request, monkeypatch):
+    monkeypatch.setattr(descriptor_set, "new_descriptor_set", request.param)
 
 
 class Scene:

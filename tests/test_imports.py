@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("mirror_queue",),
     ("mirror",),
     # I/O
+    ("descriptor_set",),
     ("poller", "sockets", "splicing"),
     ("pair",),
     ("relay", "feed", "output_lines"),

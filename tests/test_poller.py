@@ -1,4 +1,4 @@
-"""The epoll set in its trio task."""
+"""The set of descriptors in its trio task: epoll, and poll(2), which takes its place where there is none."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 import trio
 import trio.testing
 
+from launcher import descriptor_set
+from launcher.descriptor_set import EpollSet, PollSet
 from launcher.poller import READABLE, WRITABLE, Poller
+
+
+@pytest.fixture(autouse=True, params=[EpollSet, PollSet])
+def set_kind(request, monkeypatch):
+    monkeypatch.setattr(descriptor_set, "new_descriptor_set", request.param)
+    return request.param
 
 
 @asynccontextmanager
@@ -150,3 +159,62 @@ async def test_a_callback_that_raises_is_forgotten_and_the_others_live_on():
         good_peer.send(b"x")
         await served.wait()
         poller.unregister(good.fileno())
+
+
+async def test_what_is_registered_while_the_poller_waits_is_served():
+    async with running_poller() as poller, pair() as (ours, theirs):
+        for _ in range(3):
+            await trio.testing.wait_all_tasks_blocked(0.01)  # it waits, in a thread perhaps
+            served = trio.Event()
+            poller.register(ours.fileno(), READABLE, lambda _, served=served: served.set() or ours.recv(1))
+            theirs.send(b"x")
+            await served.wait()
+            poller.unregister(ours.fileno())
+
+
+async def test_one_that_was_closed_and_whose_number_another_took_gets_none_of_its_events():
+    async with running_poller() as poller:
+        old, old_peer = socket.socketpair()
+        old_peer.send(b"for the old one")
+        poller.register(old.fileno(), READABLE, lambda _: called.append("old"))
+        called: list[str] = []
+        poller.unregister(old.fileno())
+        number = old.fileno()
+        poller.close_later(old)
+        async with pair() as (new, new_peer):
+            assert number in (new.fileno(), new_peer.fileno())
+            taker, giver = (new, new_peer) if new.fileno() == number else (new_peer, new)
+            served = trio.Event()
+            poller.register(number, READABLE, lambda _: called.append(taker.recv(9).decode()) or served.set())
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            giver.send(b"for the new one"[:7])
+            await served.wait()
+            poller.unregister(number)
+        old_peer.close()
+        assert called == ["for the"]
+
+
+async def test_an_idle_poller_does_not_spin(set_kind):
+    """What is paused is unregistered, so that its peer's end is not told for ever: it costs no turn at all."""
+    turns = 0
+
+    class Counting(set_kind):
+        def __init__(self) -> None:
+            super().__init__()
+            poll = self.poll
+
+            def counted(timeout: float, most: int) -> list[tuple[int, int]]:
+                nonlocal turns
+                turns += 1
+                return poll(timeout, most)
+
+            self.poll = counted
+
+    descriptor_set.new_descriptor_set = Counting  # type: ignore[misc] # the fixture puts it back
+    async with running_poller() as poller, pair() as (ours, theirs):
+        poller.register(ours.fileno(), READABLE, lambda _: None)
+        poller.unregister(ours.fileno())
+        theirs.close()
+        before = turns
+        await trio.sleep(0.05)
+        assert turns - before <= 2

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import pytest
 import trio
 
-from launcher import addresses, splicing
+from launcher import addresses, descriptor_set, splicing
 from launcher.pair import Tap
 from launcher.poller import Poller
 from launcher.relay import AppAddress, Relay
@@ -23,10 +23,12 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 LARGE = os.urandom(1 << 16) * 64  # 4 MiB: more than the socket buffers of both connections hold
 
 
-@pytest.fixture(autouse=True, params=[True, False], ids=["splice", "copy"])
-def is_spliced(request, monkeypatch):
-    """Everything holds with and without splice(2)."""
-    monkeypatch.setattr(splicing, "IS_POSSIBLE", request.param and splicing.IS_POSSIBLE)
+@pytest.fixture(autouse=True, params=["splice", "copy", "copy-without-epoll"])
+def way(request, monkeypatch):
+    """Everything holds with and without splice(2), and without epoll(7)."""
+    monkeypatch.setattr(splicing, "IS_POSSIBLE", request.param == "splice" and splicing.IS_POSSIBLE)
+    if request.param == "copy-without-epoll":
+        monkeypatch.setattr(descriptor_set, "new_descriptor_set", descriptor_set.PollSet)
     return request.param
 
 
