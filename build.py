@@ -73,8 +73,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def split_arguments(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Our own words, and those that `demo` and `test` hand on as they are."""
-    if argv[:1] in (["demo"], ["test"]) and argv[1:2] not in (["-h"], ["--help"]):
+    """Our own words, and those that `demo`, `test` and `bench` hand on as they are."""
+    if argv[:1] in (["demo"], ["test"], ["bench"]) and argv[1:2] not in (["-h"], ["--help"]):
         return argv[:1], argv[1:]
     return argv, []
 
@@ -92,7 +92,7 @@ def argument_parser() -> argparse.ArgumentParser:
         ("demo", demo_command, "[--keep] [-- COMMAND...]", "run an app behind the file, send traffic, show what came"),
         ("test", test_command, "[PYTEST ARGUMENTS...]", "run the tests on the built file; GOR=path names a real gor"),
         ("lint", lint_command, "", "check with ruff, mypy --strict and, where present, shellcheck"),
-        ("bench", bench_command, "", "measure the file's start against a bare Python's: bench/README.md"),
+        ("bench", bench_command, "[--quick] [--write]", "measure the file against a bare Python and other proxies"),
         ("buildpack", buildpack_command, "[--with-gor [PATH]]", f"make {BUILDPACK.relative_to(ROOT)}"),
     ):
         command = commands.add_parser(name, help=meaning, description=meaning, usage=f"build.py {name} {usage}")
@@ -151,7 +151,9 @@ def lint_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> int
 def bench_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoReturn:
     with one_at_a_time():
         build()
-    become([sys.executable, str(ROOT / "bench" / "start.py")])
+    if status := subprocess.run([sys.executable, str(ROOT / "bench" / "start.py")]).returncode:
+        sys.exit(status)
+    become([sys.executable, str(ROOT / "bench" / "proxies.py"), *passed_on])
 
 
 def buildpack_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> int:
