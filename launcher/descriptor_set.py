@@ -28,6 +28,10 @@ class DescriptorSet(Protocol):
     @property
     def unregister(self) -> Callable[[int], object]: ...
     @property
+    def forget(self) -> Callable[[int], object]:
+        """As `unregister`, for a descriptor that is closed next."""
+
+    @property
     def poll(self) -> Callable[[float, int], list[tuple[int, int]]]:
         """`poll(0, max_events)`: descriptors that are ready now, with what they are ready for. It does not wait."""
 
@@ -40,7 +44,11 @@ class DescriptorSet(Protocol):
 
 
 class EpollSet:
-    """epoll(7): its descriptor is itself readable while any of its members is ready."""
+    """epoll(7): its descriptor is itself readable while any of its members is ready.
+
+    A closed descriptor leaves the set by itself, once no child that is just being started holds it any more; until
+    then its events come to nobody, or to a new one of that number, which finds nothing to read.
+    """
 
     def __init__(self) -> None:
         epoll = select.epoll()
@@ -50,6 +58,9 @@ class EpollSet:
         self.poll = epoll.poll
         self.wait = partial(trio.lowlevel.wait_readable, epoll.fileno())
         self.close = epoll.close
+
+    def forget(self, fd: int) -> None:
+        """Costs no system call."""
 
 
 class PollSet:
@@ -77,6 +88,9 @@ class PollSet:
     def unregister(self, fd: int) -> None:
         self._set.unregister(fd)
         self._wake()
+
+    def forget(self, fd: int) -> None:
+        self.unregister(fd)
 
     def poll(self, _timeout: float, _max_events: int) -> list[tuple[int, int]]:
         """All that are ready: the first `max_events` in poll's fixed order would leave the others waiting for ever."""

@@ -158,10 +158,9 @@ class RequestTap:
         self._stop()
 
     def _handle(self, events: list[Framed]) -> None:
-        if len(events) == 2 and isinstance(head := events[0], Head) and isinstance(events[1], End):
-            if not head.switches:  # a request without a body, in one piece: nearly every one
-                self._copy_whole(head)
-                return
+        if len(events) == 2 and isinstance(events[1], End) and isinstance(head := events[0], Head) and not head.switches:
+            self._copy_whole(head)  # without a body, in one piece: nearly every request
+            return
         for event in events:
             if isinstance(event, Head):
                 self._begin(event)

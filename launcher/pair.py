@@ -75,8 +75,9 @@ class Side:
     def wait_for(self, events: int, callback: Callable[[int], None] | None = None) -> None:
         """Waits for `events` from now on; for nothing with 0. A new callback takes the old one's place."""
         if callback is not None and callback is not self.on_event:
-            self.wait_for(0)
             self.on_event = callback
+            if self._waits_for:
+                self._poller.replace(self.sock.fileno(), callback)
         if events == self._waits_for:
             return
         if not events:
@@ -87,6 +88,14 @@ class Side:
             assert self.on_event is not None, "a side that waits has a callback"
             self._poller.register(self.sock.fileno(), events, self.on_event)
         self._waits_for = events
+
+
+    def close(self) -> None:
+        """Waits for nothing any more, and closes the socket at the end of the batch."""
+        if self._waits_for:
+            self._poller.forget(self.sock.fileno())
+            self._waits_for = 0
+        self._poller.close_later(self.sock)
 
 
 class Flow:
@@ -136,8 +145,7 @@ class Pair:
             return
         self.is_closed = True
         for side in (self.client, self.app):
-            side.wait_for(0)
-            self._owner.poller.close_later(side.sock)
+            side.close()
         for flow in (self._upward, self._downward):
             self._stop_splicing(flow)
         if self._tap is not None:

@@ -62,6 +62,15 @@ class Poller:
         del self._callbacks[fd]
         self._unregister(fd)
 
+    def replace(self, fd: int, callback: Callable[[int], None]) -> None:
+        """Calls another callback from now on for a registered descriptor."""
+        self._callbacks[fd] = callback
+
+    def forget(self, fd: int) -> None:
+        """As `unregister`, for a registered descriptor that is handed to `close_later` next."""
+        del self._callbacks[fd]
+        self._set.forget(fd)
+
     def close_later(self, closable: Closable) -> None:
         """Closes an unregistered socket or file at the end of the running batch, or at once outside of one."""
         if self._in_batch:

@@ -19,7 +19,7 @@ from launcher.counters import RelayCounters
 from launcher.log import log
 from launcher.pair import Pair, Tap
 from launcher.poller import READABLE, WRITABLE, Poller
-from launcher.sockets import bind_source, open_listener, set_tcp_options
+from launcher.sockets import bind_source, open_listener, set_tcp_options, set_up_accepted
 from launcher.splicing import PipePool
 
 MAX_PENDING_CONNECTS = 64  # then accepting pauses, so that clients see the app's own full backlog
@@ -179,8 +179,7 @@ class Relay:
 
     def _start_pair(self, client: socket.socket, app: socket.socket) -> None:
         self.counters.connections += 1
-        client.setblocking(False)
-        set_tcp_options(client)
+        set_up_accepted(client)
         pair = Pair(self, client, app)
         self._pairs.add(pair)
         self._connecting += 1
@@ -224,9 +223,11 @@ class Relay:
         if pair.is_closed:
             return
         code = pair.app.sock.connect_ex(self._app.address)
-        if code == 0:
+        if code == errno.EINPROGRESS:  # on loopback it is mostly made by now: asking costs less than waiting
+            code = pair.app.sock.connect_ex(self._app.address)
+        if code in {0, errno.EISCONN}:
             self._connected(pair)
-        elif code == errno.EINPROGRESS:
+        elif code in {errno.EINPROGRESS, errno.EALREADY}:
             pair.app.wait_for(WRITABLE, lambda _ready: self._connect_ended(pair))
         elif code == errno.EAGAIN:
             self.poller.call_later(_FULL_BACKLOG_RETRY_SECONDS, lambda: self._connect(pair))

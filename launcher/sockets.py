@@ -1,9 +1,14 @@
-"""The sockets of the data plane: how a listener is opened, and which options connections get."""
+"""The sockets of the data plane: how a listener is opened, and which options connections get.
+
+Where the system is Linux, an accepted socket has its listener's TCP_NODELAY and SO_KEEPALIVE (tcp_create_openreq_child
+copies them): they need not be set for each client.
+"""
 
 from __future__ import annotations
 
 import socket
 import struct
+import sys
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
 
@@ -20,6 +25,7 @@ def open_listener(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
         listener.setblocking(False)
+        set_tcp_options(listener)
         listener.bind((host, port))
         listener.listen(_BACKLOG)
     except OSError:
@@ -32,6 +38,13 @@ def bind_source(sock: socket.socket, source: str) -> None:
     """Connects from `source`; the port is chosen at connect, so that every destination has all ports to itself."""
     sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
     sock.bind((source, 0))
+
+
+def set_up_accepted(sock: socket.socket) -> None:
+    """Makes a client's socket what the relay needs."""
+    sock.setblocking(False)
+    if sys.platform != "linux":
+        set_tcp_options(sock)
 
 
 def set_tcp_options(sock: socket.socket) -> None:
