@@ -146,9 +146,10 @@ def _run_behind_relay(plan: Plan, command: Sequence[str]) -> int:
             _become(alone.argv, alone.environ)
 
 
-def _innermost(error: BaseException) -> BaseException:
+def _innermost(error: Exception) -> Exception:
     """What is in trio's groups of one."""
-    while len(parts := getattr(error, "exceptions", ())) == 1:
+    parts: Sequence[Exception]
+    while len(parts := getattr(error, "exceptions", [])) == 1:
         error = parts[0]
     return error
 

@@ -158,10 +158,10 @@ class RequestTap:
         self._stop()
 
     def _handle(self, events: list[Framed]) -> None:
-        if len(events) == 2 and isinstance(head := events[0], Head) and isinstance(events[1], End):
-            if not head.switches:  # a request without a body, in one piece: nearly every one
-                self._copy_whole(head)
-                return
+        is_pair = len(events) == 2
+        if is_pair and isinstance(head := events[0], Head) and isinstance(events[1], End) and not head.switches:
+            self._copy_whole(head)  # a request without a body, in one piece: nearly every one
+            return
         for event in events:
             if isinstance(event, Head):
                 self._begin(event)
