@@ -42,11 +42,21 @@ class AppProcess:
     def _note(self, number: int, _: FrameType | None) -> None:
         self.noted.append(number)
 
+    def status(self) -> int | None:
+        """The exit status as a shell would tell it; None while the app runs."""
+        code = self.process.poll()
+        return code if code is None or code >= 0 else 128 - code
+
+    def terminate(self) -> None:
+        """Asks the app to end, unless it has; one that has become another user's can't be asked."""
+        with suppress(PermissionError):
+            self.process.terminate()
+
     def take_back(self) -> None:
         """Ends the app that has just been started, and lets signals do what they did before."""
         for number in self.signals:
             signal.signal(number, signal.SIG_DFL)
-        self.process.terminate()
+        self.terminate()
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(_LAST_WORDS_SECONDS)
         self.process.kill()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PROGRAM = "start-traffic-duplicator"
 _WRONG_USAGE = 2
 _INTERRUPTED = 130
+_ANEW = "deploy it anew, or report this"
 _DEFECT = 70  # EX_SOFTWARE of sysexits.h
 
 _HELP_HEAD = f"""\
@@ -131,14 +132,26 @@ def _run_behind_relay(plan: Plan, command: Sequence[str]) -> int:
         itself.note_app_start()
         try:
             from launcher import service
-        except Exception as error:  # damaged: the app has hardly begun, and can have the clients' port to itself
-            if plan.app_socket is not None:
+
+            return service.run(plan, app)
+        except Exception as error:  # damaged: until it has clients, the app can have their port to itself
+            if itself.app_has_clients() or plan.app_socket is not None:
+                app.terminate()  # nobody else would end it
                 raise
-            log("unmirrored", level="error", reason=f"{PROGRAM} is damaged: {error!r}", hint="deploy it anew")
+            log("unmirrored", level="error", reason=f"{PROGRAM} is damaged: {_innermost(error)!r}", hint=_ANEW)
+            if (status := app.status()) is not None:
+                return status  # a command that is quickly done is not done twice
             app.take_back()
             alone = stay(command, plan.environ, port=plan.port)
             _become(alone.argv, alone.environ)
-        return service.run(plan, app)
+
+
+def _innermost(error: Exception) -> Exception:
+    """What is in trio's groups of one."""
+    parts: Sequence[Exception]
+    while len(parts := getattr(error, "exceptions", [])) == 1:
+        error = parts[0]
+    return error
 
 
 def _become(argv: Sequence[str], environ: Mapping[str, str]) -> NoReturn:

@@ -1,6 +1,7 @@
 """What this process knows of itself: how to run the program once more, and whether it has started the app.
 
-Whoever calls `launcher.cli.main` may run the app by itself if that raises; but only while nobody has started it.
+Whoever calls `launcher.cli.main` may run the app by itself if that raises; but only while nobody has started it. The
+launcher itself may do so until clients have reached it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 _app_was_started = False
+_app_has_clients = False
 
 
 def app_was_started() -> bool:
@@ -20,6 +22,17 @@ def note_app_start() -> None:
     """The app's process exists, or this process is about to become it."""
     global _app_was_started
     _app_was_started = True
+
+
+def app_has_clients() -> bool:
+    """Whether clients may have reached the app; until then it can be started once more, by itself."""
+    return _app_has_clients
+
+
+def note_app_clients() -> None:
+    """The clients' port is open."""
+    global _app_has_clients
+    _app_has_clients = True
 
 
 def command() -> list[str]:

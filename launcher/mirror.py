@@ -158,8 +158,9 @@ class RequestTap:
         self._stop()
 
     def _handle(self, events: list[Framed]) -> None:
-        if len(events) == 2 and isinstance(events[1], End) and isinstance(head := events[0], Head) and not head.switches:
-            self._copy_whole(head)  # without a body, in one piece: nearly every request
+        is_pair = len(events) == 2
+        if is_pair and isinstance(head := events[0], Head) and isinstance(events[1], End) and not head.switches:
+            self._copy_whole(head)  # a request without a body, in one piece: nearly every one
             return
         for event in events:
             if isinstance(event, Head):

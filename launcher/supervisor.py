@@ -12,13 +12,13 @@ import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import trio
 
-from launcher import child
+from launcher import child, itself
 from launcher.app_process import AppProcess
 from launcher.child import Child
 from launcher.log import log
@@ -79,20 +79,16 @@ class Supervisor:
         return not (self._site.in_dyno and self._has_got_sigterm)
 
     async def run(self, mirroring: Mirroring | None) -> int:
-        """The app's exit status."""
+        """The app's exit status. If it raises, a defect of ours, the app still runs."""
         with _received_signals(self._started) as signals:
             self._app = app = child.adopt(self._started.process)
-            try:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._handle_signals, signals, nursery)
-                    nursery.start_soon(self._serve_clients, mirroring, nursery)
-                    status = await app.wait()
-                    log("app-exited", status=status)
-                    await self._shut_down(mirroring)
-                    nursery.cancel_scope.cancel()
-            finally:
-                with suppress(PermissionError):
-                    app.send_signal(signal.SIGTERM)  # it runs only after a defect of ours: nobody else would end it
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._handle_signals, signals, nursery)
+                nursery.start_soon(self._serve_clients, mirroring, nursery)
+                status = await app.wait()
+                log("app-exited", status=status)
+                await self._shut_down(mirroring)
+                nursery.cancel_scope.cancel()
         return status
 
     # ---- clients --------------------------------------------------------------------------------------------
@@ -105,6 +101,7 @@ class Supervisor:
         _raise_descriptor_limit()
         while not self._listen(relay):
             await trio.sleep(_FOLLOW_SECONDS)
+        itself.note_app_clients()
         if mirroring is not None:
             mirroring.start(nursery)
         gc.freeze()
@@ -130,6 +127,7 @@ class Supervisor:
                     hint=f"the app listens on {site.port} itself: let it listen on the port in PORT, "
                     f"{site.app_port}, or write {{port}} in its command",
                 )  # fmt: skip
+                itself.note_app_clients()
                 return None
             if not is_told and trio.current_time() - started_at > _SILENT_APP_SECONDS:
                 is_told = True

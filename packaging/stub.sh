@@ -5,7 +5,7 @@
 # `env` must put back. Without such a Python, or if what it should run is damaged, they become the command itself,
 # unmirrored; with TRAFFIC_DUPLICATOR_ENABLED=false without any Python. (Names start with td_: none meets a variable.)
 # build.py makes both forms: it fills in the launcher's options, and leaves out the lines marked for the other form.
-unset td_words td_line td_word td_done # so that none is exported: they change after what is handed down was compared
+unset td_words td_status td_line td_word td_done # so that none is exported: they change after what is handed down was compared
 td_file=$0
 case $0 in */*) ;; *) [ -f "./$0" ] && td_file=./$0 || td_file=$(command -v -- "$0") ;; esac
 td_program=$td_file # only in the file
@@ -124,11 +124,11 @@ def environment(pid):
 try:
     given, here = environment(sys.argv[1]), environment("self")
 except OSError:
-    sys.exit(0)
+    given = here = {}
 words = [b"-u" + name for name in here if name not in given]
 words += [name + b"=" + value for name, value in given.items() if here.get(name) != value]
 quote = lambda word: b"\x27" + word.replace(b"\x27", b"\x27\\\x27\x27") + b"\x27"
-sys.stdout.buffer.write(b" ".join(map(quote, words)))
+sys.stdout.buffer.write(b" ".join(map(quote, words)) + b" @fit")
 '
 td_found='' td_damage=''
 
@@ -138,15 +138,18 @@ td_try() {
   [ -z "$td_damage" ] && [ -f "$td_python" ] && [ -x "$td_python" ] || return
   shift
   { td_words=$("$td_python" -I -S -c "$td_probe" $$ "$td_program"); } 2>/dev/null # the shell's `Killed`, too
-  case $? in
-    0)
+  td_status=$?
+  # An empty file is one that a shell runs, with status 0: only a Python says that it is fit.
+  case $td_status:$td_words in
+    0:*' @fit')
+      td_words=${td_words%' @fit'}
       # env would take a path that has a = for a variable
       case $td_python in *=*) td_words='' ;; *) [ -x /usr/bin/env ] || td_words='' ;; esac
       set -- "$td_python" -I -S -u "$td_program" "$@"
       eval "exec ${td_words:+/usr/bin/env $td_words}"' "$@"'
       ;;
-    3) td_found="$td_found${td_found:+, }$td_python is $td_words" ;;
-    4) td_damage=$td_words ;;
+    3:*) td_found="$td_found${td_found:+, }$td_python is $td_words" ;;
+    4:*) td_damage=$td_words ;;
     *) td_found="$td_found${td_found:+, }$td_python does not start" ;;
   esac
 }

@@ -178,6 +178,9 @@ def test_without_any_python_the_command_runs_as_the_word_was_built(form: Form) -
 UNFIT = {
     "does not start": ("#!/bin/sh\nexit 1\n", r"{} does not start"),
     "has no interpreter": ("#!/nonexistent\n", r"{} does not start"),
+    "is empty": ("", r"{} does not start"),  # a shell runs these itself, to a good end
+    "is an empty line": ("\n", r"{} does not start"),
+    "ends well": ("#!/bin/sh\nexit 0\n", r"{} does not start"),
     "is killed": ("#!/bin/sh\nkill -9 $$\n", r"{} does not start"),
     "lacks its library": ('#!/bin/sh\nexec PYTHON -I -S -c "import os, sys; sys.path.clear()\n$4" "$5" "$6"\n',
                           r"{} is 3\.\d+\.\d+ without its library"),
@@ -288,6 +291,16 @@ def test_a_damaged_module_that_only_mirroring_needs_takes_no_app_down(
     MODULE_DAMAGE[damage](slug_form.folder / "packages" / module)
     line = served_unmirrored(slug_form, "--to", f"http://127.0.0.1:{free_port()}")
     assert re.search(r'level=error reason=".*(Error|damaged).*deploy it anew', line)
+
+
+def test_a_command_that_has_ended_before_the_damage_is_seen_is_not_run_again(slug_form: Form, tmp_path: Path) -> None:
+    service = slug_form.folder / "packages" / "launcher" / "service.py"
+    remove_module(service)
+    service.write_text("import os\nos.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)\n")
+    words = [slug_form.program, "--to", "http://127.0.0.1:9", "sh", "-c", 'echo run >>"$0"; exit 3', tmp_path / "runs"]
+    status, _, errors = run(words, {**plain(slug_form.folder), "PORT": str(free_port())})
+    assert (status, (tmp_path / "runs").read_text()) == (3, "run\n")
+    assert errors.count("\n") == 1 and "start-traffic-duplicator is damaged: AttributeError" in errors
 
 
 def test_a_damaged_launcher_tells_no_secret(slug_form: Form) -> None:
