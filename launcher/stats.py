@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import trio
 
+from launcher.account_lines import output_facts
 from launcher.builtin_launch import BuiltinLaunch
 from launcher.counters import RelayCounters, as_dict
 from launcher.log import log
@@ -68,12 +69,7 @@ class Stats:
                 waiting=feed.queue.statistics().records or None, restarts=replayer.restarts or None, final=final,
             )  # fmt: skip
         for replayer, output in self._outputs():
-            log(
-                "output", destination=output.destination, received=output.received, **output.outcomes,
-                retries=output.retries or None, held_bytes=output.held_bytes or None,
-                latency_max_ms=round(output.latencies.max_seconds * 1000) if output.latencies.count else None,
-                final=final,
-            )  # fmt: skip
+            log("output", **output_facts(output), final=final)
             if final and (unknown := replayer.feed.queue.counters.taken - output.received) > 0:
                 log("output-unknown", level="warning", destination=output.destination, copies=unknown)
 

@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "destinations",
     ),
     ("framing", "gor_values", "gor_masking", "replay_protocol"),
-    ("gor_flags",),
+    ("gor_flags", "account_lines"),
     ("shell_words", "launcher_options"),
     ("gor_options",),
     # what the machine and the start tell
@@ -53,7 +53,7 @@ NOT_PURE = {
 }  # fmt: skip
 REPLAY_MAY_IMPORT = {
     "framing", "options", "counters", "records", "gor_flags", "gor_flag_table", "gor_values", "destinations",
-    "replay_protocol",
+    "replay_protocol", "account_lines", "log", "memory",
 }  # fmt: skip
 
 

@@ -8,9 +8,9 @@ that holds no HTTP/1.x request ends as `protocol`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
+from launcher.replay.failures import Failures
 from launcher.replay_protocol import DestinationFailed, Latencies, OutputAccount
 
 OUTCOMES: Mapping[str, str] = {
@@ -53,20 +53,13 @@ class Tally:
         self.outcomes = dict.fromkeys(OUTCOMES, 0)
         self._latency_count = 0
         self._latency_max_seconds = 0.0
-        self._errors: dict[str, str] = {}  # the newest of each kind that has been said
-        self._unsummed: Counter[str] = Counter()
-        self._news: list[DestinationFailed] = []
+        self._failures = Failures()
 
     def count(self, outcome: str, error: str = "") -> None:
         """One record's end. `error` says of a failure what it was, for people, without secrets."""
         self.outcomes[outcome] += 1
-        if outcome not in FAILURES:
-            return
-        if outcome in self._errors:
-            self._unsummed[outcome] += 1
-        else:
-            self._news.append(DestinationFailed(destination=self.destination, kind=outcome, error=error, count=1))
-        self._errors[outcome] = error or self._errors.get(outcome, "")
+        if outcome in FAILURES:
+            self._failures.add(outcome, error)
 
     def measure(self, seconds: float) -> None:
         """How long an answered record took."""
@@ -79,15 +72,14 @@ class Tally:
 
     def sum_up(self) -> None:
         """Makes news of the failures that were only counted since the last call."""
-        for kind, count in self._unsummed.items():
-            error = self._errors[kind]
-            self._news.append(DestinationFailed(destination=self.destination, kind=kind, error=error, count=count))
-        self._unsummed.clear()
+        self._failures.sum_up()
 
     def take_news(self) -> list[DestinationFailed]:
         """What people have not been told yet."""
-        news, self._news = self._news, []
-        return news
+        return [
+            DestinationFailed(destination=self.destination, kind=kind, error=error, count=count)
+            for kind, error, count in self._failures.take_news()
+        ]
 
     def account(self, held_bytes: int) -> OutputAccount:
         """The totals as they are now."""
