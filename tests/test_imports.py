@@ -53,7 +53,7 @@ NOT_PURE = {
 }  # fmt: skip
 REPLAY_MAY_IMPORT = {
     "framing", "options", "counters", "records", "gor_flags", "gor_flag_table", "gor_values", "destinations",
-    "replay_protocol", "account_lines", "log", "memory",
+    "replay_protocol", "account_lines", "log", "memory", "poller",
 }  # fmt: skip
 
 

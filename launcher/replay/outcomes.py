@@ -9,8 +9,10 @@ that holds no HTTP/1.x request ends as `protocol`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from launcher.replay.failures import Failures
+from launcher.replay.responses import Response
 from launcher.replay_protocol import DestinationFailed, Latencies, OutputAccount
 
 OUTCOMES: Mapping[str, str] = {
@@ -41,6 +43,16 @@ STATUS_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 def status_class(status: int) -> str:
     """The outcome for a status, 100 to 999."""
     return STATUS_CLASSES[min(status // 100, 5)]
+
+
+class Ended(NamedTuple):
+    """How one exchange, or the making of a connection, ended."""
+
+    outcome: str
+    error: str = ""  # for people; it holds neither secrets nor bytes from the destination
+    is_reusable: bool = False  # the connection can carry another request
+    was_silent: bool = False  # the connection ended before one byte of an answer
+    response: Response | None = None  # what was answered, if anything was
 
 
 class Tally:

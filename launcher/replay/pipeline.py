@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import ssl
 import sys
 from collections.abc import Sequence
 
 import trio
 
+from launcher.poller import Poller
 from launcher.replay.account import AccountPipe
-from launcher.replay.connector import Connector, tls_context
+from launcher.replay.connector import Connector, Route
 from launcher.replay.frames import FrameError
 from launcher.replay.inputs.pipe import PipeInput
 from launcher.replay.outputs import Output
@@ -20,6 +22,7 @@ from launcher.replay.record_queue import RecordQueue
 from launcher.replay.requests import edit_head
 from launcher.replay.resolver import Resolver
 from launcher.replay.settings import Settings, understand
+from launcher.replay.tls import tls_context
 from launcher.replay_protocol import Account, Closing, OutputAccount, Ready
 
 _TICK_SECONDS = 1.0
@@ -28,7 +31,6 @@ _LAST_WORDS_SECONDS = 1.0  # for a reader of the account that is slow; one that 
 
 async def run_under_launcher(account_fd: int) -> int:
     """The replayer between the launcher's two pipes; the exit status. Raises ConfigurationError."""
-    trio.socket.set_custom_hostname_resolver(Resolver())
     account = AccountPipe(account_fd)
     source = PipeInput()
     try:
@@ -41,19 +43,29 @@ async def run_under_launcher(account_fd: int) -> int:
     return 0
 
 
-def build_outputs(settings: Settings) -> list[Output]:
+def build_outputs(settings: Settings, poller: Poller) -> list[Output]:
     """The outputs in gor's order: standard output, null, http."""
     outputs: list[Output] = []
     if settings.has_stdout:
         outputs.append(StdoutOutput(RecordQueue(settings.queue_bytes)))
     if settings.has_null:
         outputs.append(NullOutput())
-    tls = tls_context() if any(each.is_https for each in settings.http_outputs) else None
+    tls = _tls(settings)
+    resolver = Resolver(poller)
     for each in settings.http_outputs:
         queue = RecordQueue(settings.queue_bytes, each.max_waiting)
-        connector = Connector(each.host, each.port, tls if each.is_https else None)
-        outputs.append(HttpOutput(each, queue, connector))
+        route = Route(host=each.host, port=each.port, tls=tls if each.is_https else None, tls_host=each.host)
+        outputs.append(HttpOutput(each, queue, Connector(poller, resolver, route), poller))
     return outputs
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if not any(each.is_https for each in settings.http_outputs):
+        return None
+    context, said = tls_context()
+    if said:
+        print(said, file=sys.stderr)
+    return context
 
 
 class Pipeline:
@@ -62,7 +74,8 @@ class Pipeline:
     def __init__(self, settings: Settings, account: AccountPipe) -> None:
         self._settings = settings
         self._account = account
-        self._outputs: Sequence[Output] = build_outputs(settings)
+        self._poller = Poller()
+        self._outputs: Sequence[Output] = build_outputs(settings, self._poller)
         self._told: tuple[OutputAccount, ...] = ()
 
     async def run(self, source: PipeInput) -> None:
@@ -70,6 +83,7 @@ class Pipeline:
         self._account.tell(Ready(os.getpid(), tuple(output.tally.destination for output in self._outputs)))
         error: FrameError | None = None
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._poller.run)
             nursery.start_soon(self._tick)
             async with trio.open_nursery() as running:
                 for output in self._outputs:

@@ -21,7 +21,7 @@ class RequestError(Exception):
     """The record holds no request that can be sent."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Request:
     """What goes out on a connection: `head`, then `body`."""
 
