@@ -44,7 +44,8 @@ GOALS = {"gor 1.2.0": 2.0, "gor 1.3.2": 0.6}
 MEMORY_GOAL_MB = 40.0
 HEAD = (
     b"GET /articles/%d?page=2 HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
-    b"Accept: text/html,application/xhtml+xml\r\nAccept-Encoding: gzip, deflate, br\r\nCookie: session=0123456789abcdef\r\n"
+    b"Accept: text/html,application/xhtml+xml\r\nAccept-Encoding: gzip, deflate, br\r\n"
+    b"Cookie: session=0123456789abcdef\r\n"
     b"X-Request-Id: 5a0b2c3d-0000-4000-8000-%012d\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n"
     b"Via: 1.1 router\r\nX-Traffic-Duplicator: 1\r\n\r\n"
 )
@@ -224,24 +225,32 @@ def contestants() -> dict[str, Callable[[str, Path], Running]]:
 
 def report(results: dict[tuple[str, str], list[Result]], count: int) -> None:
     """The table, and what of the goals is reached."""
-    print(f"| sink | replayer | processor µs a request | ours / theirs | with its helper | peak MB | arrived of {count} | twice | connections |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    titles = ("sink", "replayer", "processor µs a request", "ours / theirs", "with its helper", "peak MB",
+              f"arrived of {count}", "twice", "connections")  # fmt: skip
+    print(_row(titles))
+    print(_row(["---"] * len(titles)))
     verdicts = []
     for (sink, name), rounds in results.items():
         cost, helper, peak = (
             statistics.median(getattr(each, field) for each in rounds)
             for field in ("microseconds", "helper_microseconds", "peak_mb")
         )
-        ours = statistics.median(each.microseconds for each in results[sink, "built-in"])
-        arrived = min(each.arrived for each in rounds)
-        twice, connections = (max(getattr(each, field) for each in rounds) for field in ("twice", "connections"))
-        with_helper = f"{cost + helper:.0f} ({ours / (cost + helper):.2f})" if helper else "has none"
-        print(f"| {sink} | {name} | {cost:.0f} | {ours / cost:.2f} | {with_helper} | {peak:.0f} | {arrived} | {twice} | {connections} |")
+        ratio = statistics.median(each.microseconds for each in results[sink, "built-in"]) / cost
+        print(_row((
+            sink, name, f"{cost:.0f}", f"{ratio:.2f}", f"{cost + helper:.0f}" if helper else "has none", f"{peak:.0f}",
+            min(each.arrived for each in rounds), max(each.twice for each in rounds),
+            max(each.connections for each in rounds),
+        )))  # fmt: skip
         if name in GOALS:
-            verdicts.append(f"{sink}: {ours / cost:.2f} × {name}, goal ≤ {GOALS[name]}: {_word(ours / cost <= GOALS[name])}")
+            verdicts.append(f"{sink}: {ratio:.2f} × {name}, goal ≤ {GOALS[name]}: {_word(ratio <= GOALS[name])}")
         else:
-            verdicts.append(f"{sink}: peak {peak:.0f} MB, goal ≤ {MEMORY_GOAL_MB:.0f} + queues: {_word(peak <= MEMORY_GOAL_MB)}")
+            reached = _word(peak <= MEMORY_GOAL_MB)
+            verdicts.append(f"{sink}: peak {peak:.0f} MB, goal ≤ {MEMORY_GOAL_MB:.0f} + queues: {reached}")
     print("\n" + "\n".join(verdicts))
+
+
+def _row(cells: Sequence[object]) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _word(is_reached: bool) -> str:

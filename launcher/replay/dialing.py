@@ -19,7 +19,7 @@ STAGGER_SECONDS = 0.25  # RFC 8305 §5: the Connection Attempt Delay
 
 
 class Dial:
-    """One connection's making. Exactly one call of `done` follows `start`, at once or later, but none after `cancel`."""
+    """One connection's making. One call of `done` follows `start`, at once or later, but none after `cancel`."""
 
     def __init__(
         self, poller: Poller, addresses: Sequence[Address], done: Callable[[socket.socket | Ended], None]
@@ -51,15 +51,18 @@ class Dial:
             except OSError as error:
                 self._errors.append(error)
                 continue
-            fd = sock.fileno()
-            self._trying[fd] = sock
-            self._poller.register(fd, WRITABLE, lambda _ready: self._on_event(fd, sock))
-            if self._untried:
-                waiting = len(self._untried)
-                self._poller.call_later(STAGGER_SECONDS, lambda: self._on_silence(waiting))
+            self._wait_for(sock)
             return
         if not self._trying:
             self._end(_no_connection(self._errors))
+
+    def _wait_for(self, sock: socket.socket) -> None:
+        fd = sock.fileno()
+        self._trying[fd] = sock
+        self._poller.register(fd, WRITABLE, lambda _ready: self._on_event(fd, sock))
+        if self._untried:
+            waiting = len(self._untried)
+            self._poller.call_later(STAGGER_SECONDS, lambda: self._on_silence(waiting))
 
     def _on_silence(self, waiting: int) -> None:
         if not self._is_over and len(self._untried) == waiting:

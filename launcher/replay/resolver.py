@@ -72,8 +72,8 @@ class Resolver:
     def _deliver(self, name: tuple[str, int], outcome: Any) -> None:
         found: Found
         try:
-            found = outcome.unwrap()
-            self._found[name] = (trio.current_time() + self._fresh_seconds, found)
+            addresses = found = outcome.unwrap()
+            self._found[name] = (trio.current_time() + self._fresh_seconds, addresses)
         except (OSError, UnicodeError) as error:
             found = error
         for done in self._waiting.pop(name):
@@ -92,7 +92,7 @@ def _literal(host: str, port: int) -> Address | None:
 
 
 def _found(answers: Sequence[tuple[Any, ...]]) -> Sequence[Address]:
-    """The addresses in getaddrinfo's order, but for the second one: of another family, if there is any (RFC 8305 §4)."""
+    """The addresses in getaddrinfo's order, but the second one is of another family if any is (RFC 8305 §4)."""
     addresses = list(dict.fromkeys(Address(family, sockaddr) for family, _, _, _, sockaddr in answers))
     if not addresses:
         raise socket.gaierror(socket.EAI_NONAME, "no address belongs to the name")

@@ -51,7 +51,7 @@ class Tunnel:
             self._fail("reset", f"{error.strerror or 'broken'}".lower())
             return
         self._answer += data
-        head, blank, rest = self._answer.partition(b"\r\n\r\n")
+        _, blank, rest = self._answer.partition(b"\r\n\r\n")
         status = _STATUS.match(self._answer)
         if blank and status and status[1].startswith(b"2") and not rest:  # in TLS the client speaks first
             self._poller.unregister(self._socket.fileno())
