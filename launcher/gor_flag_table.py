@@ -1,4 +1,4 @@
-"""gor's flags: the 92 of 1.3.2, the one of 1.2.0 that still matters, and what became of the older ones.
+"""gor's flags: the 92 of 1.3.2, two older ones that still matter, and what became of the rest.
 
 Read from the sources of 1.0.0, 1.2.0 and 1.3.2 (`flag.…Var` in settings.go, kafka.go, gor.go); 1.3.3 and 2.0.0-rc2
 have the flags of 1.3.2. Names stand without dashes. Older spellings are translated to the current name, which every
@@ -79,17 +79,17 @@ _FLAGS = (
     Flag("output-http-redirects", INT),
     Flag("output-http-response-buffer", SIZE, minimum=1),
     Flag("output-http-skip-verify", BOOL, since=(1, 3)),
-    Flag("output-http-stats", BOOL),
-    Flag("output-http-stats-ms", INT, minimum=1000),  # 1.3.2 divides by the whole seconds
+    Flag("output-http-stats", BOOL, builtin=True),
+    Flag("output-http-stats-ms", INT, builtin=True, minimum=1000),  # 1.3.2 divides by the whole seconds
     Flag("output-http-timeout", DURATION, builtin=True),
     Flag("output-http-track-response", BOOL),
     Flag("output-http-worker-timeout", DURATION, since=(1, 3)),
     Flag("output-http-workers", INT, builtin=True),
     Flag("output-http-workers-min", INT, builtin=True),
     # general
-    Flag("copy-buffer-size", SIZE, minimum=1),
+    Flag("copy-buffer-size", SIZE, builtin=True, minimum=1),
     Flag("cpuprofile", STRING),
-    Flag("exit-after", DURATION),
+    Flag("exit-after", DURATION, builtin=True),
     Flag("http-pprof", STRING),
     Flag("memprofile", STRING),
     Flag("middleware", STRING),
@@ -98,8 +98,8 @@ _FLAGS = (
     Flag("prettify-http", BOOL),
     Flag("recognize-tcp-sessions", BOOL, since=(1, 1)),
     Flag("split-output", BOOL),
-    Flag("stats", BOOL),
-    Flag("verbose", INT),  # a switch before 1.2: see `for_release`
+    Flag("stats", BOOL, builtin=True),
+    Flag("verbose", INT, builtin=True),  # a switch before 1.2: see `for_release`
     # other outputs
     Flag("kafka-tls-ca-cert", STRING, gor_only_output=True, since=(1, 2)),
     Flag("kafka-tls-client-cert", STRING, gor_only_output=True, since=(1, 2)),
@@ -127,7 +127,8 @@ _FLAGS = (
     Flag("output-tcp-stats", BOOL),
     Flag("output-tcp-sticky", BOOL, since=(1, 1)),
     Flag("output-tcp-workers", INT, minimum=1, since=(1, 3)),  # 1.3.2 divides by it
-    # inputs: refused with every release, so it does not matter since when they exist
+    # inputs: the launcher refuses them with every release, so it does not matter since when they exist
+    Flag("input-http", MULTI, builtin=True, until=(0, 15)),
     Flag("input-dummy", MULTI),
     Flag("input-file", MULTI),
     Flag("input-file-dry-run", BOOL),
@@ -175,12 +176,12 @@ RENAMED: Mapping[str, Renamed] = MappingProxyType({
 
 _INPUT = "leave it out: the launcher is the input, it hands over every request that the app gets"
 _BEFORE_0_7 = "this is gor before 0.7; write --output-http 'http://host|10' for each destination"
+OLD_FORMS: Mapping[str, str] = MappingProxyType(dict.fromkeys(("f", "i", "ip", "p", "r"), _BEFORE_0_7))
 
-REMOVED: Mapping[str, str] = MappingProxyType({  # name -> what to do instead
+REMOVED: Mapping[str, str] = MappingProxyType({  # name -> what to do instead, behind the launcher
     **{name: _INPUT for name in FLAGS if name.startswith("input-")},
-    "input-http": _INPUT,
     "input-raw-immediate-mode": _INPUT,
-    **dict.fromkeys(("f", "i", "ip", "p", "r"), _BEFORE_0_7),
+    **OLD_FORMS,
 })
 
 POSITIONAL: Mapping[str, str] = MappingProxyType({  # words without dashes that people write -> what to do instead
@@ -188,5 +189,5 @@ POSITIONAL: Mapping[str, str] = MappingProxyType({  # words without dashes that 
     "goreplay": "leave it out: only options belong here",
     "listen": _BEFORE_0_7,
     "replay": _BEFORE_0_7,
-    "file-server": "gor's file server has no place behind a launcher",
+    "file-server": "gor's file server is gor's alone",
 })

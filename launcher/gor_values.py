@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from launcher import destinations
 from launcher.gor_flag_table import Flag, Kind
+from launcher.listen_address import parse_listen_address
 
 # ---- plain kinds ---------------------------------------------------------------------------------------------------
 
@@ -228,6 +229,11 @@ def _limited(text: str) -> Checked:
     return text, []
 
 
+def _listening(text: str) -> Checked:
+    parse_listen_address(text)
+    return text, []
+
+
 _BY_NAME: Mapping[str, Callable[[str], Checked]] = {
     "http-allow-header": _header_filter,
     "http-allow-method": _method,
@@ -241,6 +247,8 @@ _BY_NAME: Mapping[str, Callable[[str], Checked]] = {
     "http-rewrite-url": _rewrite_url,
     "http-set-header": _set_header,
     "http-set-param": _parameter,
+    "input-http": _listening,
+    "input-tcp": _listening,
     "output-binary": _limited,
     "output-file": _limited,
     "output-http": _destination,

@@ -25,14 +25,17 @@ def refusal(*values: str) -> str:
     return str(caught.value)
 
 
-def test_the_table_has_the_92_flags_of_1_3_2_and_the_one_of_1_2_0_that_still_matters() -> None:
+def test_the_table_has_the_92_flags_of_1_3_2_and_two_older_ones_that_still_matter() -> None:
     assert len([flag for flag in FLAGS.values() if flag.until is None]) == 92
-    assert [flag.name for flag in FLAGS.values() if flag.until] == ["output-http-compatibility-mode"]
+    assert [flag.name for flag in FLAGS.values() if flag.until] == ["output-http-compatibility-mode", "input-http"]
     assert all(name == flag.name for name, flag in FLAGS.items())
 
 
 def test_the_builtin_replayer_has_these_flags() -> None:
-    assert {flag.name for flag in FLAGS.values() if flag.builtin} == set(BUILTIN.split())
+    assert {flag.name for flag in FLAGS.values() if flag.builtin} == {
+        *BUILTIN.split(),
+        *"copy-buffer-size exit-after input-http output-http-stats output-http-stats-ms stats verbose".split(),
+    }
 
 
 @pytest.mark.parametrize(

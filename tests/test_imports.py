@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "http_grammar", "options", "counters", "records", "app_command", "command_hints", "procfile", "gor_flag_table",
         "destinations",
     ),
-    ("framing", "gor_values", "gor_masking", "replay_protocol"),
+    ("framing", "listen_address", "gor_values", "gor_masking", "replay_protocol", "copied_head"),
     ("gor_flags", "account_lines"),
     ("shell_words", "launcher_options"),
     ("gor_options",),
@@ -53,7 +53,8 @@ NOT_PURE = {
 }  # fmt: skip
 REPLAY_MAY_IMPORT = {
     "framing", "options", "counters", "records", "gor_flags", "gor_flag_table", "gor_values", "destinations",
-    "replay_protocol", "go_regexp", "account_lines", "log", "memory", "poller",
+    "replay_protocol", "go_regexp", "account_lines", "log", "memory", "poller", "copied_head", "listen_address",
+    "sockets", "addresses",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ that holds no HTTP/1.x request ends as `protocol`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from launcher.replay.failures import Failures
@@ -66,10 +66,13 @@ class Tally:
         self._latency_count = 0
         self._latency_max_seconds = 0.0
         self._failures = Failures()
+        self.watcher: Callable[[str, str, bytes], None] | None = None  # told of each end, for --verbose
 
-    def count(self, outcome: str, error: str = "") -> None:
+    def count(self, outcome: str, error: str = "", record: bytes = b"") -> None:
         """One record's end. `error` says of a failure what it was, for people, without secrets."""
         self.outcomes[outcome] += 1
+        if self.watcher is not None:
+            self.watcher(outcome, error, record)
         if outcome in FAILURES:
             self._failures.add(outcome, error)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import ssl
 import sys
 from collections.abc import Sequence
+from typing import Protocol
 
 import trio
 
@@ -13,17 +15,19 @@ from launcher.poller import Poller
 from launcher.replay.account import AccountPipe
 from launcher.replay.connector import Connector, Route
 from launcher.replay.frames import FrameError
+from launcher.replay.inputs import Receive
 from launcher.replay.inputs.pipe import PipeInput
 from launcher.replay.outputs import Output
 from launcher.replay.outputs.http import HttpOutput
 from launcher.replay.outputs.null import NullOutput
 from launcher.replay.outputs.stdout import StdoutOutput
 from launcher.replay.record_queue import RecordQueue
+from launcher.replay.report import telling_requests, watch
 from launcher.replay.requests import edit_head
 from launcher.replay.resolver import Resolver
 from launcher.replay.settings import Settings, understand
 from launcher.replay.tls import tls_context
-from launcher.replay_protocol import Account, Closing, OutputAccount, Ready
+from launcher.replay_protocol import Account, Closing, OutputAccount, Ready, Told
 
 _TICK_SECONDS = 1.0
 _LAST_WORDS_SECONDS = 1.0  # for a reader of the account that is slow; one that is stuck is left
@@ -36,7 +40,8 @@ async def run_under_launcher(account_fd: int) -> int:
     try:
         told = await source.settings()
         if told is not None:
-            await Pipeline(understand(told), account).run(source)
+            settings = understand(told)
+            await Pipeline(settings, account).run(source, settings.exit_after or math.inf)
     except FrameError as error:
         print(f"Error: the launcher's pipe makes no sense: {error}", file=sys.stderr)
         return 1
@@ -68,33 +73,66 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
+class Source(Protocol):
+    """Where records come from: the launcher's pipe, or all inputs of a replayer that runs by hand."""
+
+    async def read(self, receive: Receive) -> Closing:
+        """Hands every record to `receive` until the end, and says how long the drain may take. Raises FrameError."""
+
+
+class Report(Protocol):
+    """Whom the account is told to. Nothing here waits, but for `finish`."""
+
+    def tell(self, told: Told) -> None: ...
+
+    def sum_up(self) -> None:
+        """A stats interval has ended; its failures and the account as it is now have been told."""
+
+    def flush(self) -> bool:
+        """Called once a second; False if something is still waiting to be told."""
+
+    async def finish(self, seconds: float) -> None:
+        """Waits until all is told, at most so long."""
+
+
 class Pipeline:
     """One run of the replayer, from its settings to its final account."""
 
-    def __init__(self, settings: Settings, account: AccountPipe) -> None:
+    def __init__(self, settings: Settings, account: Report) -> None:
         self._settings = settings
         self._account = account
         self._poller = Poller()
         self._outputs: Sequence[Output] = build_outputs(settings, self._poller)
         self._told: tuple[OutputAccount, ...] = ()
+        self._working = trio.CancelScope()  # inputs and outputs
+        for output in self._outputs:
+            watch(output.tally, settings.verbose)
 
-    async def run(self, source: PipeInput) -> None:
-        """Replays until the input ends, then drains. Raises FrameError, but not before the drain."""
+    def end_at_once(self) -> None:
+        """Cuts the run, or its drain: what is held ends as `unsent`."""
+        self._working.cancel()
+
+    async def run(self, source: Source, max_seconds: float = math.inf) -> None:
+        """Replays until the input ends or for so long, then drains. Raises FrameError, but not before the drain."""
         self._account.tell(Ready(os.getpid(), tuple(output.tally.destination for output in self._outputs)))
+        receive = telling_requests(self._receive) if self._settings.verbose >= 3 else self._receive
         error: FrameError | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._poller.run)
             nursery.start_soon(self._tick)
-            async with trio.open_nursery() as running:
-                for output in self._outputs:
-                    await running.start(output.run)
-                try:
-                    closing = await source.read(self._receive)
-                except FrameError as raised:
-                    closing, error = Closing(), raised
-                for output in self._outputs:
-                    output.close()
-                running.cancel_scope.deadline = trio.current_time() + closing.drain_seconds
+            with self._working:
+                async with trio.open_nursery() as running:
+                    for output in self._outputs:
+                        await running.start(output.run)
+                    closing = Closing()
+                    try:
+                        with trio.move_on_after(max_seconds):
+                            closing = await source.read(receive)
+                    except FrameError as raised:
+                        error = raised
+                    for output in self._outputs:
+                        output.close()
+                    self._working.deadline = trio.current_time() + closing.drain_seconds
             nursery.cancel_scope.cancel()
         await self._tell_end()
         if error is not None:
@@ -115,7 +153,10 @@ class Pipeline:
             if 0 < self._settings.stats_interval <= trio.current_time() - last_sum:
                 last_sum = trio.current_time()
                 self._sum_up()
-            self._tell_changes()
+                self._tell_changes()
+                self._account.sum_up()
+            else:
+                self._tell_changes()
 
     def _sum_up(self) -> None:
         for output in self._outputs:

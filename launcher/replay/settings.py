@@ -50,6 +50,8 @@ class Settings:
     has_null: bool
     queue_bytes: int  # of each output
     stats_interval: float
+    verbose: int  # gor's: 1 to 3 tell more and more
+    exit_after: float  # seconds; 0: it runs until its input ends
 
 
 def understand(told: ReplaySettings) -> Settings:
@@ -69,6 +71,8 @@ def understand(told: ReplaySettings) -> Settings:
         has_null=boolean(values.last("output-null", "false")),
         queue_bytes=told.queue_bytes,
         stats_interval=told.stats_interval,
+        verbose=integer(values.last("verbose", "0")),
+        exit_after=duration(values.last("exit-after", "0")),
     )
 
 

@@ -264,14 +264,6 @@ async def test_what_it_does_not_have_is_refused_by_name(option: tuple[str, str],
         assert await replaying.stderr() == f"Error: the built-in replayer {error}: use --replayer gor\n"
 
 
-def test_by_hand_it_says_what_it_needs() -> None:
-    for words in ([], ["--output-http", "http://next"], ["--launcher-pipe"]):
-        done = run(*words)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith("Error: --replay needs --launcher-pipe FD: only the launcher can start it")
-        assert done.stderr.count("\n") == 1
-
-
 def test_a_descriptor_that_is_not_open_is_refused() -> None:
     for word in ("99", "x", "99999999999999999999", "-1"):
         done = run("--launcher-pipe", word)

@@ -104,7 +104,7 @@ def test_outputs_are_those_asked_for() -> None:
     assert [each.shown for each in settings.http_outputs] == ["http://a", "http://a#2"]
 
 
-VALUES = {"output-http": "http://next", "http-set-header": "A: b", "output-http-timeout": "1s"}
+VALUES = {"output-http": "http://next", "http-set-header": "A: b", "output-http-timeout": "1s", "exit-after": "1s"}
 
 
 @pytest.mark.parametrize("flag", [flag for flag in FLAGS.values() if flag.builtin], ids=lambda flag: flag.name)

@@ -41,7 +41,7 @@ class HttpOutput:
     def offer(self, record: bytes) -> None:
         self.tally.received += 1
         if not self._queue.offer(record):
-            self.tally.count("queue_full", "the destination is slower than the traffic")
+            self.tally.count("queue_full", "the destination is slower than the traffic", record)
         elif len(self._active) < self._settings.max_connections:
             self._dispatch()
 
@@ -131,7 +131,7 @@ class HttpOutput:
 
     def _end(self, record: bytes, ended: Ended) -> None:
         self._queue.release(record)
-        self.tally.count(ended.outcome, ended.error)
+        self.tally.count(ended.outcome, ended.error, record)
 
     def _finish_if_done(self) -> None:
         if not self._active and not self._queue:

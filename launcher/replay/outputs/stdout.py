@@ -30,7 +30,7 @@ class StdoutOutput:
     def offer(self, record: bytes) -> None:
         self.tally.received += 1
         if not self._queue.offer(record):
-            self.tally.count("queue_full", "standard output is not read fast enough")
+            self.tally.count("queue_full", "standard output is not read fast enough", record)
 
     def close(self) -> None:
         self._queue.close()
@@ -72,7 +72,7 @@ class StdoutOutput:
     def _end(self, records: list[bytes], outcome: str, error: str = "") -> None:
         for record in records:
             self._queue.release(record)
-            self.tally.count(outcome, error)
+            self.tally.count(outcome, error, record)
 
 
 def _write_all(fd: int, data: bytes) -> str:
