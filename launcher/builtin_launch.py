@@ -83,6 +83,11 @@ class BuiltinLaunch:
     def ended(self) -> None:
         self.account.process_ended()
 
+    @property
+    def splits_output(self) -> bool:
+        """Whether each record goes to one of its outputs only."""
+        return any(option.name == "split-output" and option.value == "true" for option in self.options)
+
     def _settings(self) -> ReplaySettings:
         return ReplaySettings(
             options=tuple((option.name, option.value, option.shown) for option in self.options),

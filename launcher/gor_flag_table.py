@@ -58,19 +58,19 @@ BOOL, INT, DURATION, SIZE, STRING, MULTI = Kind.BOOL, Kind.INT, Kind.DURATION, K
 
 _FLAGS = (
     # filters, rewriters and the http output
-    Flag("http-allow-header", MULTI),
-    Flag("http-allow-method", MULTI),
-    Flag("http-allow-url", MULTI),
-    Flag("http-basic-auth-filter", MULTI),
-    Flag("http-disallow-header", MULTI),
-    Flag("http-disallow-url", MULTI),
-    Flag("http-header-limiter", MULTI),
+    Flag("http-allow-header", MULTI, builtin=True),
+    Flag("http-allow-method", MULTI, builtin=True),
+    Flag("http-allow-url", MULTI, builtin=True),
+    Flag("http-basic-auth-filter", MULTI, builtin=True),
+    Flag("http-disallow-header", MULTI, builtin=True),
+    Flag("http-disallow-url", MULTI, builtin=True),
+    Flag("http-header-limiter", MULTI, builtin=True),
     Flag("http-original-host", BOOL, builtin=True),
-    Flag("http-param-limiter", MULTI),
-    Flag("http-rewrite-header", MULTI),
-    Flag("http-rewrite-url", MULTI),
+    Flag("http-param-limiter", MULTI, builtin=True),
+    Flag("http-rewrite-header", MULTI, builtin=True),
+    Flag("http-rewrite-url", MULTI, builtin=True),
     Flag("http-set-header", MULTI, builtin=True),
-    Flag("http-set-param", MULTI),
+    Flag("http-set-param", MULTI, builtin=True),
     Flag("output-http", MULTI, builtin=True),
     # Go's own client instead of gor's: cures the copies that 1.0 to 1.2 lose when a destination closes (gor.md); 1.3
     # and the built-in replayer have nothing else to offer, so there it is no more than said to be needless.
@@ -97,7 +97,7 @@ _FLAGS = (
     Flag("output-stdout", BOOL, builtin=True),
     Flag("prettify-http", BOOL),
     Flag("recognize-tcp-sessions", BOOL, since=(1, 1)),
-    Flag("split-output", BOOL),
+    Flag("split-output", BOOL, builtin=True),
     Flag("stats", BOOL, builtin=True),
     Flag("verbose", INT, builtin=True),  # a switch before 1.2: see `for_release`
     # other outputs

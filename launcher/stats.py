@@ -52,11 +52,12 @@ class Stats:
         for replayer in self._replayers:
             if imbalance := replayer.feed.queue.counters.imbalance():
                 yield f"{imbalance} copies given to {replayer.name} ended in no counter"
-        for replayer, output in self._outputs():
+        for _, output in self._outputs():
             if held := output.received - sum(output.outcomes.values()):
                 yield f"{held} copies received by {output.destination} ended in no outcome"
-            if output.received > (taken := replayer.feed.queue.counters.taken):
-                yield f"{output.destination} received {output.received} copies, of {taken} taken"
+        for name, received, taken in self._received():
+            if received > taken:
+                yield f"{name} received {received} copies, of {taken} taken"
 
     def _tell(self, at: str, *, final: bool | None = None) -> None:
         log(at, final=final, **as_dict(self._mirror.counters))
@@ -68,10 +69,23 @@ class Stats:
                 "feed", replayer=replayer.name, **as_dict(feed.queue.counters),
                 waiting=feed.queue.statistics().records or None, restarts=replayer.restarts or None, final=final,
             )  # fmt: skip
-        for replayer, output in self._outputs():
+        for _, output in self._outputs():
             log("output", **output_facts(output), final=final)
-            if final and (unknown := replayer.feed.queue.counters.taken - output.received) > 0:
-                log("output-unknown", level="warning", destination=output.destination, copies=unknown)
+        for name, received, taken in self._received() if final else ():
+            if taken > received:
+                log("output-unknown", level="warning", destination=name, copies=taken - received)
+
+    def _received(self) -> Iterator[tuple[str, int, int]]:
+        """What should have been received of what was taken: by each output, or by all together if each has its turn."""
+        together: dict[Replayer, list[OutputAccount]] = {}
+        for replayer, output in self._outputs():
+            together.setdefault(replayer, []).append(output)
+        for replayer, outputs in together.items():
+            taken = replayer.feed.queue.counters.taken
+            if isinstance(replayer.launch, BuiltinLaunch) and replayer.launch.splits_output:
+                yield "all", sum(output.received for output in outputs), taken
+            else:
+                yield from ((output.destination, output.received, taken) for output in outputs)
 
     def _outputs(self) -> Iterator[tuple[Replayer, OutputAccount]]:
         """Of each built-in replayer, each output's account."""

@@ -29,6 +29,8 @@ OUTCOMES: Mapping[str, str] = {
     "tls": "no TLS connection: the certificate is not valid, or the destination does not speak TLS",
     "protocol": "the answer was not HTTP/1.x, or could be read in two ways",
     "write_failed": "the output could not be written: nobody reads it any more, or its disk is full",
+    "filtered": "left out by a filter (--http-allow-*, --http-disallow-*, a hash limiter...)",
+    "limited": "left out by the limit behind | of the output",
     "queue_full": "the output held as much as it may",
     "unsent": "still waiting, or unanswered, when the replayer had to end",
     "unknown": "held by a replayer that died: sent or not, the launcher can't tell",
@@ -58,8 +60,9 @@ class Ended(NamedTuple):
 class Tally:
     """One output's account: what it received, what became of it, what went wrong."""
 
-    def __init__(self, destination: str) -> None:
+    def __init__(self, destination: str, *, takes_responses: bool = True) -> None:
         self.destination = destination  # as it may be shown
+        self.takes_responses = takes_responses  # and not only requests
         self.received = 0
         self.retries = 0
         self.outcomes = dict.fromkeys(OUTCOMES, 0)

@@ -1,4 +1,4 @@
-"""input -> what changes records for all outputs -> outputs, the account of it all, and the drain at the end."""
+"""input -> emitter: filters, rewriters, every output or the next -> limit -> output; the account, and the drain."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ import trio
 from launcher.poller import Poller
 from launcher.replay.account import AccountPipe
 from launcher.replay.connector import Connector, Route
+from launcher.replay.emitter import Emitter
 from launcher.replay.frames import FrameError
 from launcher.replay.inputs import Receive
 from launcher.replay.inputs.pipe import PipeInput
 from launcher.replay.outputs import Output
 from launcher.replay.outputs.http import HttpOutput
+from launcher.replay.outputs.limited import limited
 from launcher.replay.outputs.null import NullOutput
 from launcher.replay.outputs.stdout import StdoutOutput
 from launcher.replay.record_queue import RecordQueue
 from launcher.replay.report import telling_requests, watch
-from launcher.replay.requests import edit_head
 from launcher.replay.resolver import Resolver
 from launcher.replay.settings import Settings, understand
 from launcher.replay.tls import tls_context
@@ -60,7 +61,8 @@ def build_outputs(settings: Settings, poller: Poller) -> list[Output]:
     for each in settings.http_outputs:
         queue = RecordQueue(settings.queue_bytes, each.max_waiting)
         route = Route(host=each.host, port=each.port, tls=tls if each.is_https else None, tls_host=each.host)
-        outputs.append(HttpOutput(each, queue, Connector(poller, resolver, route), poller))
+        http = HttpOutput(each, queue, Connector(poller, resolver, route), poller)
+        outputs.append(limited(http, each.limit))
     return outputs
 
 
@@ -103,6 +105,7 @@ class Pipeline:
         self._account = account
         self._poller = Poller()
         self._outputs: Sequence[Output] = build_outputs(settings, self._poller)
+        self._receive = Emitter(self._outputs, settings.modify, splits=settings.splits_output).emit
         self._told: tuple[OutputAccount, ...] = ()
         self._working = trio.CancelScope()  # inputs and outputs
         for output in self._outputs:
@@ -137,12 +140,6 @@ class Pipeline:
         await self._tell_end()
         if error is not None:
             raise error
-
-    def _receive(self, record: bytes) -> None:
-        if self._settings.head_edits:
-            record = edit_head(record, self._settings.head_edits)
-        for output in self._outputs:
-            output.offer(record)
 
     async def _tick(self) -> None:
         last_sum = trio.current_time()

@@ -60,16 +60,9 @@ def split_record(record: bytes) -> tuple[int, int]:
     return start, end
 
 
-def edit_head(record: bytes, edits: list[HeaderEdit]) -> bytes:
-    """The record with its head edited; one without a head as it is."""
-    try:
-        start, end = split_record(record)
-    except RequestError:
-        return record
-    head = record[start:end]
-    for edit in edits:
-        head = edit(head)
-    return b"".join((record[:start], head, memoryview(record)[end:]))
+def has_request_line(head: bytes) -> bool:
+    """Whether the head starts as a request of HTTP/1.x does."""
+    return _REQUEST_LINE.match(head) is not None
 
 
 def outgoing(record: bytes, edits: list[HeaderEdit]) -> Request:

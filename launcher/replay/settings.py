@@ -6,16 +6,16 @@ The options come checked by `gor_flags.parse_flags`, which names where each of t
 from __future__ import annotations
 
 import base64
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from launcher.destinations import Destination, parse_destination
+from launcher.destinations import Destination, Limit, parse_destination
 from launcher.gor_flags import FLAGS
 from launcher.gor_values import boolean, duration, integer
 from launcher.options import ConfigurationError
+from launcher.replay.modifiers import MODIFIERS, Modify, build_modify, set_header_rule
 from launcher.replay.requests import HeaderEdit, header_setter
 from launcher.replay_protocol import ReplaySettings
 
@@ -38,13 +38,15 @@ class HttpOutputSettings:
     timeout_seconds: float  # of a whole exchange, connecting included
     max_connections: int
     max_waiting: int | None  # records; the queue is bounded in bytes in any case
+    limit: Limit | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """All that the options say."""
 
-    head_edits: list[HeaderEdit]  # for every output alike
+    modify: Modify | None  # for every output alike
+    splits_output: bool  # each record goes to one output, in turn
     http_outputs: list[HttpOutputSettings]
     has_stdout: bool
     has_null: bool
@@ -60,12 +62,13 @@ def understand(told: ReplaySettings) -> Settings:
         if name not in FLAGS or not FLAGS[name].builtin:
             raise ConfigurationError(f"the built-in replayer does not have --{name} ({shown}) yet: use --replayer gor")
     values = _Values(told.options)
-    set_headers = [_header(text) for text in values.all("http-set-header")]
+    set_headers = map(set_header_rule, values.all("http-set-header"))
     keeps_host = boolean(values.last("http-original-host", "false")) or any(
         name.lower() == b"host" for name, _ in set_headers
     )
     return Settings(
-        head_edits=[header_setter(name, value) for name, value in set_headers],
+        modify=build_modify({each.option: values.all(each.option) for each in MODIFIERS}),
+        splits_output=boolean(values.last("split-output", "false")),
         http_outputs=list(_http_outputs(values, keeps_host)),
         has_stdout=boolean(values.last("output-stdout", "false")),
         has_null=boolean(values.last("output-null", "false")),
@@ -98,9 +101,6 @@ def _http_outputs(values: _Values, keeps_host: bool) -> Iterator[HttpOutputSetti
     for text in values.all("output-http"):
         destination, _ = parse_destination(text)
         seen[destination.shown] += 1
-        if destination.limit is not None:
-            limited = f"{destination.shown}|{destination.limit}"
-            raise ConfigurationError(f"the built-in replayer has no limits yet ({limited}): use --replayer gor")
         yield HttpOutputSettings(
             shown=destination.shown + (f"#{seen[destination.shown]}" if seen[destination.shown] > 1 else ""),
             host=destination.host,
@@ -110,6 +110,7 @@ def _http_outputs(values: _Values, keeps_host: bool) -> Iterator[HttpOutputSetti
             timeout_seconds=timeout,
             max_connections=max_connections,
             max_waiting=integer(values.last("output-http-queue-len", "0")) or None,
+            limit=destination.limit,
         )
 
 
@@ -121,8 +122,3 @@ def _head_edits(destination: Destination, keeps_host: bool) -> Iterator[HeaderEd
         yield header_setter(b"Authorization", b"Basic " + credentials)
     if not keeps_host:
         yield header_setter(b"Host", destination.host_header.encode("ascii"))
-
-
-def _header(text: str) -> tuple[bytes, bytes]:
-    name, _, value = text.partition(":")
-    return os.fsencode(name.strip()), os.fsencode(value.strip())

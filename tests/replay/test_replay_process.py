@@ -253,9 +253,8 @@ async def test_a_first_frame_that_is_no_settings_ends_it() -> None:
 @pytest.mark.parametrize(
     ("option", "error"),
     [
-        (("http-allow-url", "^/api"), "does not have --http-allow-url (^/api) yet"),
+        (("prettify-http", "true"), "does not have --prettify-http (true) yet"),
         (("output-tcp", "h:1"), "does not have --output-tcp (h:1) yet"),
-        (("output-http", "http://u:p@h|10%"), "has no limits yet (http://***@h|10%)"),
     ],
 )
 async def test_what_it_does_not_have_is_refused_by_name(option: tuple[str, str], error: str) -> None:

@@ -26,7 +26,7 @@ class HttpOutput:
     """An Output."""
 
     def __init__(self, settings: HttpOutputSettings, queue: RecordQueue, connector: Connector, poller: Poller) -> None:
-        self.tally = Tally(settings.shown)
+        self.tally = Tally(settings.shown, takes_responses=False)
         self.pool = ConnectionPool()
         self.connector = connector
         self._settings = settings
