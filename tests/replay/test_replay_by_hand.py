@@ -9,6 +9,8 @@ import subprocess
 import pytest
 import trio
 
+from launcher.gor_flags import FLAGS
+from launcher.replay.only_gors import REFUSED
 from tests.replay.by_hand import by_hand
 from tests.replay.harness import OK, PROGRAM, ROOT, Visit, destination
 
@@ -191,3 +193,14 @@ def test_wrong_words_get_one_line(words: list[str], text: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: ") and text in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_help_explains_every_option_that_it_has() -> None:
+    done = run("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in (flag.name for flag in FLAGS.values() if flag.builtin):
+        assert f"  --{name}" in done.stdout
+
+
+def test_what_is_refused_here_and_what_is_had_are_never_the_same() -> None:
+    assert not [name for name in REFUSED if name in FLAGS and FLAGS[name].builtin]
