@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from launcher.latencies import Latencies
 from launcher.replay_protocol import DestinationFailed, OutputAccount
 
 
@@ -13,7 +14,7 @@ def output_facts(output: OutputAccount) -> dict[str, object]:
         **output.outcomes,
         "retries": output.retries or None,
         "held_bytes": output.held_bytes or None,
-        "latency_max_ms": round(output.latencies.max_seconds * 1000) if output.latencies.count else None,
+        **_latency_facts(output.latencies),
     }
 
 
@@ -22,3 +23,12 @@ def failure_facts(failed: DestinationFailed) -> dict[str, object]:
     return {
         "destination": failed.destination, "outcome": failed.kind, "copies": failed.count, "error": failed.error,
     }  # fmt: skip
+
+
+def _latency_facts(latencies: Latencies) -> dict[str, object]:
+    if not latencies.count:
+        return {}
+    facts: dict[str, object] = {
+        f"latency_p{percent}_ms": latencies.percentile(percent) * 1000 for percent in (50, 95, 99)
+    }
+    return {**facts, "latency_max_ms": latencies.max_seconds * 1000}

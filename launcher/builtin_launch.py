@@ -168,9 +168,5 @@ def _sum(before: OutputAccount, now: OutputAccount) -> OutputAccount:
         outcomes=dict(Counter(before.outcomes) + Counter(now.outcomes)),
         held_bytes=now.held_bytes,
         retries=before.retries + now.retries,
-        latencies=replace(
-            now.latencies,
-            count=before.latencies.count + now.latencies.count,
-            max_seconds=max(before.latencies.max_seconds, now.latencies.max_seconds),
-        ),
+        latencies=before.latencies + now.latencies,
     )

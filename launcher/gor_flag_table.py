@@ -74,16 +74,16 @@ _FLAGS = (
     Flag("output-http", MULTI, builtin=True),
     # Go's own client instead of gor's: cures the copies that 1.0 to 1.2 lose when a destination closes (gor.md); 1.3
     # and the built-in replayer have nothing else to offer, so there it is no more than said to be needless.
-    Flag("output-http-compatibility-mode", BOOL, until=(1, 3)),
+    Flag("output-http-compatibility-mode", BOOL, builtin=True, until=(1, 3)),
     Flag("output-http-queue-len", INT, builtin=True),
-    Flag("output-http-redirects", INT),
-    Flag("output-http-response-buffer", SIZE, minimum=1),
-    Flag("output-http-skip-verify", BOOL, since=(1, 3)),
+    Flag("output-http-redirects", INT, builtin=True),
+    Flag("output-http-response-buffer", SIZE, builtin=True, minimum=1),
+    Flag("output-http-skip-verify", BOOL, builtin=True, since=(1, 3)),
     Flag("output-http-stats", BOOL, builtin=True),
     Flag("output-http-stats-ms", INT, builtin=True, minimum=1000),  # 1.3.2 divides by the whole seconds
     Flag("output-http-timeout", DURATION, builtin=True),
     Flag("output-http-track-response", BOOL),
-    Flag("output-http-worker-timeout", DURATION, since=(1, 3)),
+    Flag("output-http-worker-timeout", DURATION, builtin=True, since=(1, 3)),
     Flag("output-http-workers", INT, builtin=True),
     Flag("output-http-workers-min", INT, builtin=True),
     # general

@@ -4,7 +4,9 @@ from launcher.gor_flags import FLAGS, REMOVED, RENAMED, Word, for_release, needs
 from launcher.options import ConfigurationError
 
 BUILTIN = """output-http http-set-header http-original-host output-stdout output-null output-http-timeout
-    output-http-workers output-http-workers-min output-http-queue-len"""
+    output-http-workers output-http-workers-min output-http-queue-len output-http-redirects output-http-skip-verify
+    output-http-compatibility-mode output-http-response-buffer output-http-stats output-http-stats-ms
+    output-http-worker-timeout"""
 
 
 def words(*values: str) -> list[Word]:

@@ -14,7 +14,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # pure: words, bytes and numbers; no I/O
     (
         "http_grammar", "options", "counters", "records", "app_command", "command_hints", "procfile", "gor_flag_table",
-        "destinations",
+        "destinations", "latencies",
     ),
     ("framing", "listen_address", "gor_values", "gor_masking", "replay_protocol", "copied_head"),
     ("gor_flags", "account_lines"),
@@ -54,7 +54,7 @@ NOT_PURE = {
 REPLAY_MAY_IMPORT = {
     "framing", "options", "counters", "records", "gor_flags", "gor_flag_table", "gor_values", "destinations",
     "replay_protocol", "go_regexp", "account_lines", "log", "memory", "poller", "copied_head", "listen_address",
-    "sockets", "addresses",
+    "sockets", "addresses", "latencies",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from launcher.replay.connection import Connection
 from launcher.replay.connector import Attempt, Connector
 from launcher.replay.outcomes import Ended
 from launcher.replay.pool import ConnectionPool
+from launcher.replay.redirects import redirected
 from launcher.replay.requests import Request
 from launcher.replay.responses import ResponseReader
 
@@ -21,6 +22,8 @@ class Dispatcher(Protocol):
 
     pool: ConnectionPool
     connector: Connector
+    max_redirects: int
+    scheme: str
 
     def retried(self) -> None:
         """A request is sent once more."""
@@ -32,7 +35,7 @@ class Dispatcher(Protocol):
 class Delivery:
     """`cancel` gives it up: then nobody is told of its end."""
 
-    __slots__ = ("_attempt", "_connection", "_is_kept", "_output", "record", "request", "started")
+    __slots__ = ("_attempt", "_connection", "_is_kept", "_output", "_redirects_left", "record", "request", "started")
 
     def __init__(self, output: Dispatcher, record: bytes, request: Request, started: float) -> None:
         self._output = output
@@ -42,10 +45,11 @@ class Delivery:
         self._connection: Connection | None = None
         self._attempt: Attempt | None = None
         self._is_kept = False
+        self._redirects_left = output.max_redirects
 
-    def start(self, connection: Connection | None = None) -> None:
-        """Sends the request, on `connection` or another one that is idle, or on a new one."""
-        connection = connection or self._output.pool.take()
+    def start(self) -> None:
+        """Sends the request, on a connection that is idle, or on a new one."""
+        connection = self._output.pool.take()
         if connection is not None:
             self._is_kept = True
             self._exchange(connection)
@@ -69,8 +73,18 @@ class Delivery:
         if ended.was_silent and self._is_kept and self.request.is_retryable:
             self._output.retried()
             self._connect()
+        elif following := self._redirected(ended):
+            self._redirects_left -= 1
+            self.request = following
+            self.start()
         else:
             self._output.delivered(self, ended)
+
+    def _redirected(self, ended: Ended) -> Request | None:
+        response = ended.response
+        if not self._redirects_left or response is None or not response.location:
+            return None
+        return redirected(self.request, response.status, response.location, self._output.scheme)
 
     def _connect(self) -> None:
         self._is_kept = False

@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from launcher.latencies import LatencyRecorder
 from launcher.replay.failures import Failures
 from launcher.replay.responses import Response
-from launcher.replay_protocol import DestinationFailed, Latencies, OutputAccount
+from launcher.replay_protocol import DestinationFailed, OutputAccount
 
 OUTCOMES: Mapping[str, str] = {
     "1xx": "answered 101: the destination wanted to switch protocols",
     "2xx": "answered with a status of 200 to 299",
-    "3xx": "answered with a status of 300 to 399; redirects are not followed",
+    "3xx": "answered with a status of 300 to 399: a redirect that was not to be followed, or 304",
     "4xx": "answered with a status of 400 to 499",
     "5xx": "answered with a status of 500 or more",
     "written": "written whole to the output; for --output-null, thrown away as asked",
@@ -66,8 +67,7 @@ class Tally:
         self.received = 0
         self.retries = 0
         self.outcomes = dict.fromkeys(OUTCOMES, 0)
-        self._latency_count = 0
-        self._latency_max_seconds = 0.0
+        self._latencies = LatencyRecorder()
         self._failures = Failures()
         self.watcher: Callable[[str, str, bytes], None] | None = None  # told of each end, for --verbose
 
@@ -81,8 +81,7 @@ class Tally:
 
     def measure(self, seconds: float) -> None:
         """How long an answered record took."""
-        self._latency_count += 1
-        self._latency_max_seconds = max(self._latency_max_seconds, seconds)
+        self._latencies.add(seconds)
 
     def held(self) -> int:
         """Records received that have no outcome yet."""
@@ -107,5 +106,5 @@ class Tally:
             outcomes={outcome: count for outcome, count in self.outcomes.items() if count},
             held_bytes=held_bytes,
             retries=self.retries,
-            latencies=Latencies(self._latency_count, round(self._latency_max_seconds, 6)),
+            latencies=self._latencies.latencies(),
         )

@@ -26,7 +26,7 @@ from launcher.replay.outputs.stdout import StdoutOutput
 from launcher.replay.record_queue import RecordQueue
 from launcher.replay.report import telling_requests, watch
 from launcher.replay.resolver import Resolver
-from launcher.replay.settings import Settings, understand
+from launcher.replay.settings import HttpOutputSettings, Settings, understand
 from launcher.replay.tls import tls_context
 from launcher.replay_protocol import Account, Closing, OutputAccount, Ready, Told
 
@@ -60,19 +60,30 @@ def build_outputs(settings: Settings, poller: Poller) -> list[Output]:
     resolver = Resolver(poller)
     for each in settings.http_outputs:
         queue = RecordQueue(settings.queue_bytes, each.max_waiting)
-        route = Route(host=each.host, port=each.port, tls=tls if each.is_https else None, tls_host=each.host)
-        http = HttpOutput(each, queue, Connector(poller, resolver, route), poller)
+        http = HttpOutput(each, queue, Connector(poller, resolver, _route(each, tls)), poller)
         outputs.append(limited(http, each.limit))
     return outputs
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if not any(each.is_https for each in settings.http_outputs):
+    https = [each for each in settings.http_outputs if each.is_https]
+    if not https:
         return None
-    context, said = tls_context()
+    context, said = tls_context(verifies=https[0].verifies)  # the option is for all of them
     if said:
         print(said, file=sys.stderr)
     return context
+
+
+def _route(output: HttpOutputSettings, tls: ssl.SSLContext | None) -> Route:
+    if not output.is_https:
+        tls = None
+    if (proxy := output.proxy) is None:
+        return Route(host=output.host, port=output.port, tls=tls, tls_host=output.host)
+    request = proxy.connect_request(output.host, output.port) if output.is_https else b""
+    return Route(
+        host=proxy.host, port=proxy.port, is_proxy=True, connect_request=request, tls=tls, tls_host=output.host
+    )
 
 
 class Source(Protocol):
@@ -103,6 +114,8 @@ class Pipeline:
     def __init__(self, settings: Settings, account: Report) -> None:
         self._settings = settings
         self._account = account
+        for note in settings.notes:
+            print(note, file=sys.stderr)
         self._poller = Poller()
         self._outputs: Sequence[Output] = build_outputs(settings, self._poller)
         self._receive = Emitter(self._outputs, settings.modify, splits=settings.splits_output).emit

@@ -51,6 +51,16 @@ def header_setter(name: bytes, value: bytes) -> HeaderEdit:
     return set_header
 
 
+def absolute_target(authority: bytes) -> HeaderEdit:
+    """Puts the target into absolute form, as a proxy wants it: RFC 9112 §3.2.2."""
+
+    def make_absolute(head: bytes) -> bytes:
+        method, _, rest = head.partition(b" ")
+        return b"%s http://%s%s" % (method, authority, rest[1:] if rest.startswith(b"* ") else rest)
+
+    return make_absolute
+
+
 def split_record(record: bytes) -> tuple[int, int]:
     """Where the head of a record's request starts and ends, its blank line included. Raises RequestError."""
     start = record.find(b"\n") + 1  # after gor's header line

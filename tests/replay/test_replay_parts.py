@@ -11,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 
+from launcher.latencies import Latencies, bucket_of
 from launcher.poller import Poller
 from launcher.replay.account import AccountPipe
 from launcher.replay.connection import MAX_AGE_SECONDS, Connection
@@ -19,7 +20,7 @@ from launcher.replay.outcomes import FAILURES, OUTCOMES, Ended, Tally, status_cl
 from launcher.replay.pool import MAX_IDLE_SECONDS, ConnectionPool
 from launcher.replay.record_queue import RECORD_OVERHEAD_BYTES, RecordQueue
 from launcher.replay.resolver import Found, Resolver
-from launcher.replay_protocol import Account, DestinationFailed, Latencies, OutputAccount, Ready, decode_line
+from launcher.replay_protocol import Account, DestinationFailed, OutputAccount, Ready, decode_line
 
 OUTPUT = OutputAccount(destination="http://h", received=3, outcomes={"2xx": 3}, held_bytes=0, retries=0)
 
@@ -96,8 +97,9 @@ def test_a_record_without_an_outcome_is_held() -> None:
     tally.measure(0.5)
     tally.measure(0.25)
     assert tally.held() == 1
+    latencies = Latencies(2, 0.5, {bucket_of(0.5): 1, bucket_of(0.25): 1})
     assert tally.account(9) == OutputAccount(
-        destination="http://h", received=2, outcomes={"2xx": 1}, held_bytes=9, retries=0, latencies=Latencies(2, 0.5)
+        destination="http://h", received=2, outcomes={"2xx": 1}, held_bytes=9, retries=0, latencies=latencies
     )
 
 

@@ -29,6 +29,8 @@ class HttpOutput:
         self.tally = Tally(settings.shown, takes_responses=False)
         self.pool = ConnectionPool()
         self.connector = connector
+        self.max_redirects = settings.max_redirects
+        self.scheme = "https" if settings.is_https else "http"
         self._settings = settings
         self._queue = queue
         self._poller = poller
