@@ -6,7 +6,9 @@ from launcher.options import ConfigurationError
 BUILTIN = """output-http http-set-header http-original-host output-stdout output-null output-http-timeout
     output-http-workers output-http-workers-min output-http-queue-len output-http-redirects output-http-skip-verify
     output-http-compatibility-mode output-http-response-buffer output-http-stats output-http-stats-ms
-    output-http-worker-timeout"""
+    output-http-worker-timeout http-allow-header http-allow-method http-allow-url http-basic-auth-filter
+    http-disallow-header http-disallow-url http-header-limiter http-param-limiter http-rewrite-header http-rewrite-url
+    http-set-param split-output"""
 
 
 def words(*values: str) -> list[Word]:
