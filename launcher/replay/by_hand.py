@@ -17,8 +17,10 @@ from launcher.gor_flags import FLAGS, GorOption, Kind
 from launcher.gor_values import boolean, duration, integer
 from launcher.log import log
 from launcher.replay.inputs import Input
+from launcher.replay.inputs.file import new_file_input
 from launcher.replay.inputs.group import InputGroup
 from launcher.replay.inputs.http import new_http_input
+from launcher.replay.inputs.tcp import new_tcp_input
 from launcher.replay.pipeline import Pipeline
 from launcher.replay.report import LogReport
 from launcher.replay.settings import understand
@@ -30,6 +32,8 @@ _GOR_STATS_SECONDS = 5.0  # gor's default of --output-http-stats-ms
 
 # One row an input: (its value, the options that can't be repeated, by name) -> the input.
 INPUTS: Mapping[str, Callable[[str, Mapping[str, str]], Input]] = {
+    "input-tcp": new_tcp_input,
+    "input-file": new_file_input,
     "input-http": new_http_input,
 }
 

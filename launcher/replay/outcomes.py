@@ -22,23 +22,27 @@ OUTCOMES: Mapping[str, str] = {
     "3xx": "answered with a status of 300 to 399: a redirect that was not to be followed, or 304",
     "4xx": "answered with a status of 400 to 499",
     "5xx": "answered with a status of 500 or more",
-    "written": "written whole to the output; for --output-null, thrown away as asked",
+    "written": "written whole; for --output-tcp, acknowledged by the other machine; for --output-null, thrown away",
     "timeout": "not answered whole within --output-http-timeout, connecting included",
     "refused": "no connection: refused, unreachable, or none was tried because one was refused a moment before",
-    "reset": "the connection ended before the whole answer had come",
+    "reset": "the connection ended before the whole answer had come, or for --output-tcp the acknowledgement",
     "dns": "the destination's name was not found",
     "tls": "no TLS connection: the certificate is not valid, or the destination does not speak TLS",
     "protocol": "the answer was not HTTP/1.x, or could be read in two ways",
     "write_failed": "the output could not be written: nobody reads it any more, or its disk is full",
     "filtered": "left out by a filter (--http-allow-*, --http-disallow-*, a hash limiter...)",
     "limited": "left out by the limit behind | of the output",
+    "untellable": "not written: it holds gor's separator of records, so a reader would take it for two",
+    "size_limit": "not written: --output-file-max-size-limit was reached",
     "queue_full": "the output held as much as it may",
     "unsent": "still waiting, or unanswered, when the replayer had to end",
     "unknown": "held by a replayer that died: sent or not, the launcher can't tell",
 }
 
 # Those that are also said in words. `unsent` is not: the final account says it.
-FAILURES = frozenset({"timeout", "refused", "reset", "dns", "tls", "protocol", "write_failed", "queue_full"})
+FAILURES = frozenset({
+    "timeout", "refused", "reset", "dns", "tls", "protocol", "write_failed", "untellable", "size_limit", "queue_full",
+})
 
 STATUS_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 
@@ -78,6 +82,10 @@ class Tally:
             self.watcher(outcome, error, record)
         if outcome in FAILURES:
             self._failures.add(outcome, error)
+
+    def note(self, kind: str, error: str) -> None:
+        """Tells people of a failure that ended no record."""
+        self._failures.add(kind, error)
 
     def measure(self, seconds: float) -> None:
         """How long an answered record took."""

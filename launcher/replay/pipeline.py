@@ -19,10 +19,12 @@ from launcher.replay.frames import FrameError
 from launcher.replay.inputs import Receive
 from launcher.replay.inputs.pipe import PipeInput
 from launcher.replay.outputs import Output
+from launcher.replay.outputs.file import FileOutput
 from launcher.replay.outputs.http import HttpOutput
 from launcher.replay.outputs.limited import limited
 from launcher.replay.outputs.null import NullOutput
 from launcher.replay.outputs.stdout import StdoutOutput
+from launcher.replay.outputs.tcp import TcpOutput
 from launcher.replay.record_queue import RecordQueue
 from launcher.replay.report import telling_requests, watch
 from launcher.replay.resolver import Resolver
@@ -50,12 +52,15 @@ async def run_under_launcher(account_fd: int) -> int:
 
 
 def build_outputs(settings: Settings, poller: Poller) -> list[Output]:
-    """The outputs in gor's order: standard output, null, http."""
+    """The outputs in gor's order: standard output, null, tcp, file, http."""
     outputs: list[Output] = []
     if settings.has_stdout:
         outputs.append(StdoutOutput(RecordQueue(settings.queue_bytes)))
     if settings.has_null:
         outputs.append(NullOutput())
+    outputs += [limited(TcpOutput(tcp, settings.queue_bytes), tcp.limit) for tcp in settings.tcp_outputs]
+    for file in settings.file_outputs:
+        outputs.append(limited(FileOutput(file, RecordQueue(settings.queue_bytes), settings.queue_bytes), file.limit))
     tls = _tls(settings)
     resolver = Resolver(poller)
     for each in settings.http_outputs:

@@ -20,6 +20,7 @@ from launcher.options import ConfigurationError
 from launcher.replay.modifiers import MODIFIERS, Modify, build_modify, set_header_rule
 from launcher.replay.proxies import Proxy, proxy_for
 from launcher.replay.requests import HeaderEdit, absolute_target, header_setter
+from launcher.replay.stream_settings import FileOutputSettings, TcpOutputSettings, file_outputs, tcp_outputs
 from launcher.replay_protocol import ReplaySettings
 
 # As many as the launcher gives to gor: at a destination that takes 200 ms, 250 copies a second. gor's own defaults are
@@ -54,6 +55,8 @@ class Settings:
     modify: Modify | None  # for every output alike
     splits_output: bool  # each record goes to one output, in turn
     http_outputs: list[HttpOutputSettings]
+    tcp_outputs: list[TcpOutputSettings]
+    file_outputs: list[FileOutputSettings]
     has_stdout: bool
     has_null: bool
     queue_bytes: int  # of each output
@@ -85,6 +88,8 @@ def understand(told: ReplaySettings, environ: Mapping[str, str] = os.environ) ->
         modify=build_modify({each.option: values.all(each.option) for each in MODIFIERS}),
         splits_output=boolean(values.last("split-output", "false")),
         http_outputs=list(_http_outputs(values, keeps_host, environ)),
+        tcp_outputs=list(tcp_outputs(values)),
+        file_outputs=list(file_outputs(values)),
         has_stdout=boolean(values.last("output-stdout", "false")),
         has_null=boolean(values.last("output-null", "false")),
         queue_bytes=told.queue_bytes,

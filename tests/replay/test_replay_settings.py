@@ -110,7 +110,7 @@ def test_outputs_are_those_asked_for() -> None:
 
 VALUES = {
     "output-http": "http://next", "http-set-header": "A: b", "output-http-timeout": "1s", "exit-after": "1s",
-    "http-header-limiter": "A:1%", "http-param-limiter": "a:1%",
+    "http-header-limiter": "A:1%", "http-param-limiter": "a:1%", "output-tcp": "next:28020",
 }  # fmt: skip
 
 
