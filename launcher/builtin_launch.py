@@ -83,6 +83,11 @@ class BuiltinLaunch:
     def ended(self) -> None:
         self.account.process_ended()
 
+    @property
+    def splits_output(self) -> bool:
+        """Whether each record goes to one of its outputs only."""
+        return any(option.name == "split-output" and option.value == "true" for option in self.options)
+
     def _settings(self) -> ReplaySettings:
         return ReplaySettings(
             options=tuple((option.name, option.value, option.shown) for option in self.options),
@@ -163,9 +168,5 @@ def _sum(before: OutputAccount, now: OutputAccount) -> OutputAccount:
         outcomes=dict(Counter(before.outcomes) + Counter(now.outcomes)),
         held_bytes=now.held_bytes,
         retries=before.retries + now.retries,
-        latencies=replace(
-            now.latencies,
-            count=before.latencies.count + now.latencies.count,
-            max_seconds=max(before.latencies.max_seconds, now.latencies.max_seconds),
-        ),
+        latencies=before.latencies + now.latencies,
     )

@@ -126,6 +126,15 @@ def masked(text: str) -> str:
     return scheme + ("***@" if at else "") + re.sub(r"[/?#][^|]*", "", rest)
 
 
+def check_host(text: str) -> str:
+    """A name or IPv4 address, or an IPv6 address without the brackets that `text` has. A ValueError completes "must
+    be ..."."""
+    host, port = _host_and_port(text)
+    if port is not None:
+        raise ValueError("an address with an IPv6 address in brackets, such as [2001:db8::1]:8080")
+    return host
+
+
 def _host_and_port(text: str) -> tuple[str, int | None]:
     bracketed = re.fullmatch(r"\[([^\[\]]*)\](:.*)?", text)
     if bracketed:

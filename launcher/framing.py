@@ -97,6 +97,11 @@ class Framer:
         """Bytes that no event has carried yet: of a head or a chunk's line half read, or kept while paused."""
         return len(self._held)
 
+    @property
+    def is_last(self) -> bool:
+        """The client has marked the current request, or the one just read, as its last on this connection."""
+        return self._after is Framer._read_after_last
+
     def receive(self, data: bytes) -> list[Framed]:
         """What `data`, the next bytes of the connection, completes."""
         events: list[Framed] = []

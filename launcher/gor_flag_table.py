@@ -1,4 +1,4 @@
-"""gor's flags: the 92 of 1.3.2, the one of 1.2.0 that still matters, and what became of the older ones.
+"""gor's flags: the 92 of 1.3.2, two older ones that still matter, and what became of the rest.
 
 Read from the sources of 1.0.0, 1.2.0 and 1.3.2 (`flag.…Var` in settings.go, kafka.go, gor.go); 1.3.3 and 2.0.0-rc2
 have the flags of 1.3.2. Names stand without dashes. Older spellings are translated to the current name, which every
@@ -58,38 +58,38 @@ BOOL, INT, DURATION, SIZE, STRING, MULTI = Kind.BOOL, Kind.INT, Kind.DURATION, K
 
 _FLAGS = (
     # filters, rewriters and the http output
-    Flag("http-allow-header", MULTI),
-    Flag("http-allow-method", MULTI),
-    Flag("http-allow-url", MULTI),
-    Flag("http-basic-auth-filter", MULTI),
-    Flag("http-disallow-header", MULTI),
-    Flag("http-disallow-url", MULTI),
-    Flag("http-header-limiter", MULTI),
+    Flag("http-allow-header", MULTI, builtin=True),
+    Flag("http-allow-method", MULTI, builtin=True),
+    Flag("http-allow-url", MULTI, builtin=True),
+    Flag("http-basic-auth-filter", MULTI, builtin=True),
+    Flag("http-disallow-header", MULTI, builtin=True),
+    Flag("http-disallow-url", MULTI, builtin=True),
+    Flag("http-header-limiter", MULTI, builtin=True),
     Flag("http-original-host", BOOL, builtin=True),
-    Flag("http-param-limiter", MULTI),
-    Flag("http-rewrite-header", MULTI),
-    Flag("http-rewrite-url", MULTI),
+    Flag("http-param-limiter", MULTI, builtin=True),
+    Flag("http-rewrite-header", MULTI, builtin=True),
+    Flag("http-rewrite-url", MULTI, builtin=True),
     Flag("http-set-header", MULTI, builtin=True),
-    Flag("http-set-param", MULTI),
+    Flag("http-set-param", MULTI, builtin=True),
     Flag("output-http", MULTI, builtin=True),
     # Go's own client instead of gor's: cures the copies that 1.0 to 1.2 lose when a destination closes (gor.md); 1.3
     # and the built-in replayer have nothing else to offer, so there it is no more than said to be needless.
-    Flag("output-http-compatibility-mode", BOOL, until=(1, 3)),
+    Flag("output-http-compatibility-mode", BOOL, builtin=True, until=(1, 3)),
     Flag("output-http-queue-len", INT, builtin=True),
-    Flag("output-http-redirects", INT),
-    Flag("output-http-response-buffer", SIZE, minimum=1),
-    Flag("output-http-skip-verify", BOOL, since=(1, 3)),
-    Flag("output-http-stats", BOOL),
-    Flag("output-http-stats-ms", INT, minimum=1000),  # 1.3.2 divides by the whole seconds
+    Flag("output-http-redirects", INT, builtin=True),
+    Flag("output-http-response-buffer", SIZE, builtin=True, minimum=1),
+    Flag("output-http-skip-verify", BOOL, builtin=True, since=(1, 3)),
+    Flag("output-http-stats", BOOL, builtin=True),
+    Flag("output-http-stats-ms", INT, builtin=True, minimum=1000),  # 1.3.2 divides by the whole seconds
     Flag("output-http-timeout", DURATION, builtin=True),
     Flag("output-http-track-response", BOOL),
-    Flag("output-http-worker-timeout", DURATION, since=(1, 3)),
+    Flag("output-http-worker-timeout", DURATION, builtin=True, since=(1, 3)),
     Flag("output-http-workers", INT, builtin=True),
     Flag("output-http-workers-min", INT, builtin=True),
     # general
-    Flag("copy-buffer-size", SIZE, minimum=1),
+    Flag("copy-buffer-size", SIZE, builtin=True, minimum=1),
     Flag("cpuprofile", STRING),
-    Flag("exit-after", DURATION),
+    Flag("exit-after", DURATION, builtin=True),
     Flag("http-pprof", STRING),
     Flag("memprofile", STRING),
     Flag("middleware", STRING),
@@ -97,9 +97,9 @@ _FLAGS = (
     Flag("output-stdout", BOOL, builtin=True),
     Flag("prettify-http", BOOL),
     Flag("recognize-tcp-sessions", BOOL, since=(1, 1)),
-    Flag("split-output", BOOL),
-    Flag("stats", BOOL),
-    Flag("verbose", INT),  # a switch before 1.2: see `for_release`
+    Flag("split-output", BOOL, builtin=True),
+    Flag("stats", BOOL, builtin=True),
+    Flag("verbose", INT, builtin=True),  # a switch before 1.2: see `for_release`
     # other outputs
     Flag("kafka-tls-ca-cert", STRING, gor_only_output=True, since=(1, 2)),
     Flag("kafka-tls-client-cert", STRING, gor_only_output=True, since=(1, 2)),
@@ -109,31 +109,32 @@ _FLAGS = (
     Flag("output-binary-timeout", DURATION, gor_only_output=True, since=(1, 1)),
     Flag("output-binary-track-response", BOOL, gor_only_output=True, since=(1, 1)),
     Flag("output-binary-workers", INT, gor_only_output=True, since=(1, 1)),
-    Flag("output-file", MULTI),
-    Flag("output-file-append", BOOL),
+    Flag("output-file", MULTI, builtin=True),
+    Flag("output-file-append", BOOL, builtin=True),
     Flag("output-file-buffer", STRING, since=(1, 1)),
-    Flag("output-file-flush-interval", DURATION),
-    Flag("output-file-max-size-limit", SIZE, minimum=1),
-    Flag("output-file-queue-limit", INT),
-    Flag("output-file-size-limit", SIZE, minimum=1),
+    Flag("output-file-flush-interval", DURATION, builtin=True),
+    Flag("output-file-max-size-limit", SIZE, builtin=True, minimum=1),
+    Flag("output-file-queue-limit", INT, builtin=True),
+    Flag("output-file-size-limit", SIZE, builtin=True, minimum=1),
     Flag("output-http-elasticsearch", STRING, gor_only_output=True),
     Flag("output-kafka-host", STRING, gor_only_output=True),
     Flag("output-kafka-json-format", BOOL, gor_only_output=True),
     Flag("output-kafka-topic", STRING, gor_only_output=True),
-    Flag("output-tcp", MULTI),
+    Flag("output-tcp", MULTI, builtin=True),
     Flag("output-tcp-response-buffer", SIZE, gor_only_output=True, minimum=1, since=(1, 1)),  # of output-binary
     Flag("output-tcp-secure", BOOL),
     Flag("output-tcp-skip-verify", BOOL, since=(1, 3)),
-    Flag("output-tcp-stats", BOOL),
-    Flag("output-tcp-sticky", BOOL, since=(1, 1)),
-    Flag("output-tcp-workers", INT, minimum=1, since=(1, 3)),  # 1.3.2 divides by it
-    # inputs: refused with every release, so it does not matter since when they exist
+    Flag("output-tcp-stats", BOOL, builtin=True),
+    Flag("output-tcp-sticky", BOOL, builtin=True, since=(1, 1)),
+    Flag("output-tcp-workers", INT, builtin=True, minimum=1, since=(1, 3)),  # 1.3.2 divides by it
+    # inputs: the launcher refuses them with every release, so it does not matter since when they exist
+    Flag("input-http", MULTI, builtin=True, until=(0, 15)),
     Flag("input-dummy", MULTI),
-    Flag("input-file", MULTI),
-    Flag("input-file-dry-run", BOOL),
-    Flag("input-file-loop", BOOL),
-    Flag("input-file-max-wait", DURATION),
-    Flag("input-file-read-depth", INT),
+    Flag("input-file", MULTI, builtin=True),
+    Flag("input-file-dry-run", BOOL, builtin=True),
+    Flag("input-file-loop", BOOL, builtin=True),
+    Flag("input-file-max-wait", DURATION, builtin=True),
+    Flag("input-file-read-depth", INT, builtin=True),
     Flag("input-kafka-host", STRING),
     Flag("input-kafka-json-format", BOOL),
     Flag("input-kafka-topic", STRING),
@@ -152,7 +153,7 @@ _FLAGS = (
     Flag("input-raw-stats", BOOL),
     Flag("input-raw-timestamp-type", STRING),
     Flag("input-raw-track-response", BOOL),
-    Flag("input-tcp", MULTI),
+    Flag("input-tcp", MULTI, builtin=True),
     Flag("input-tcp-certificate", STRING),
     Flag("input-tcp-certificate-key", STRING),
     Flag("input-tcp-secure", BOOL),
@@ -175,12 +176,12 @@ RENAMED: Mapping[str, Renamed] = MappingProxyType({
 
 _INPUT = "leave it out: the launcher is the input, it hands over every request that the app gets"
 _BEFORE_0_7 = "this is gor before 0.7; write --output-http 'http://host|10' for each destination"
+OLD_FORMS: Mapping[str, str] = MappingProxyType(dict.fromkeys(("f", "i", "ip", "p", "r"), _BEFORE_0_7))
 
-REMOVED: Mapping[str, str] = MappingProxyType({  # name -> what to do instead
+REMOVED: Mapping[str, str] = MappingProxyType({  # name -> what to do instead, behind the launcher
     **{name: _INPUT for name in FLAGS if name.startswith("input-")},
-    "input-http": _INPUT,
     "input-raw-immediate-mode": _INPUT,
-    **dict.fromkeys(("f", "i", "ip", "p", "r"), _BEFORE_0_7),
+    **OLD_FORMS,
 })
 
 POSITIONAL: Mapping[str, str] = MappingProxyType({  # words without dashes that people write -> what to do instead
@@ -188,5 +189,5 @@ POSITIONAL: Mapping[str, str] = MappingProxyType({  # words without dashes that 
     "goreplay": "leave it out: only options belong here",
     "listen": _BEFORE_0_7,
     "replay": _BEFORE_0_7,
-    "file-server": "gor's file server has no place behind a launcher",
+    "file-server": "gor's file server is gor's alone",
 })

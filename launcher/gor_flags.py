@@ -8,7 +8,7 @@ translated, with a warning. Nothing that is printed holds a variable's value or 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from launcher.gor_flag_table import FLAGS, OUTPUTS, POSITIONAL, REMOVED, RENAMED, Flag, Kind, Release
@@ -52,8 +52,13 @@ class GorOption:
         return [f"--{self.name}", self.value]
 
 
-def parse_flags(words: Sequence[Word]) -> tuple[list[GorOption], list[str]]:
-    """The options in their order, and warnings. Of a flag that can't be repeated the last one counts, as with Go."""
+def parse_flags(
+    words: Sequence[Word], refused: Mapping[str, str] = REMOVED
+) -> tuple[list[GorOption], list[str]]:
+    """The options in their order, and warnings. Of a flag that can't be repeated the last one counts, as with Go.
+
+    `refused` are flags that have no place here, and what to do instead.
+    """
     options: list[GorOption] = []
     warnings: list[str] = []
     rest = deque(words)
@@ -61,7 +66,7 @@ def parse_flags(words: Sequence[Word]) -> tuple[list[GorOption], list[str]]:
     while rest:
         word = rest.popleft()
         given, inline = _split(word, previous)
-        kind = _kind(given, word)
+        kind = _kind(given, word, refused)
         previous = _Given(given, kind is Kind.BOOL and inline is None)
         value = _take_value(given, kind, inline, word, rest)
         name, value, notes = _translated(given, kind, value)
@@ -135,9 +140,9 @@ def _about_positional(text: str, previous: _Given | None) -> str:
     return f"there is a word {place} that is no option, and gor would ignore all that follows it{advice}"
 
 
-def _kind(given: str, word: Word) -> Kind:
-    if given in REMOVED:
-        raise ConfigurationError(f"{word.where}: --{given} can't be used here: {REMOVED[given]}")
+def _kind(given: str, word: Word, refused: Mapping[str, str]) -> Kind:
+    if given in refused:
+        raise ConfigurationError(f"{word.where}: --{given} can't be used here: {refused[given]}")
     if given in RENAMED:
         return RENAMED[given].kind
     name = _ALIASES.get(given, given)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from launcher import destinations
 from launcher.gor_flag_table import Flag, Kind
+from launcher.listen_address import parse_listen_address
 
 # ---- plain kinds ---------------------------------------------------------------------------------------------------
 
@@ -102,24 +103,37 @@ Checked = tuple[str, list[str]]  # the value for gor, and warnings
 
 
 def _regexp(text: str, *, part: str = "") -> None:
-    """Refuses the usual mistakes; it is not the whole of Go's syntax, which gor checks itself."""
+    """Refuses what Go refuses. What only the built-in replayer does not know passes: gor takes it, it says so."""
+    from launcher import go_regexp  # it takes some milliseconds, and few use it
+
+    try:
+        go_regexp.check_go(text)
+    except go_regexp.GoUnsupported:
+        return
+    except go_regexp.GoSyntaxError as error:
+        raise ValueError(
+            f"a regular expression{part}, {_hint(text) or f'which for Go has this fault: {error}'}"
+        ) from None
+
+
+def _hint(text: str) -> str | None:
+    """How to mend what is usually wrong with a pattern that Go has refused."""
     if re.match(r"[*+?]", text):
-        raise ValueError(f"a regular expression{part}; what its {text[0]} repeats is missing (any text is .*)")
+        return f"but what its {text[0]} repeats is missing (any text is .*)"
     bare = re.sub(r"\\\\|\\Q.*?(?:\\E|\Z)", "e", text, flags=re.DOTALL)
     back_reference = _BACK_REFERENCE.search(bare)
     bare = re.sub(r"\\.", "e", bare, flags=re.DOTALL)
     if bare.endswith("\\"):
-        raise ValueError(f"a regular expression{part}, not ending in a single \\")
+        return "not ending in a single \\"
     bare = re.sub(r"\[\^?\]?(?:\[:\^?\w+:\]|[^\]])*\]", "c", bare)
     if back_reference or _GROUP_NOT_IN_GO.search(bare):
-        raise ValueError(f"a regular expression{part}, as Go knows them: without look-around and back-references")
+        return "as Go knows them: without look-around and back-references"
     if "[" in bare:
-        raise ValueError(f"a regular expression{part}, whose every [ has its ]")
+        return "whose every [ has its ]"
     without_pairs = re.sub(r"[^()]", "", bare)
     while "()" in without_pairs:
         without_pairs = without_pairs.replace("()", "")
-    if without_pairs:
-        raise ValueError(f"a regular expression{part}, whose every ( has its )")
+    return "whose every ( has its )" if without_pairs else None
 
 
 def _header_name(text: str) -> None:
@@ -215,6 +229,11 @@ def _limited(text: str) -> Checked:
     return text, []
 
 
+def _listening(text: str) -> Checked:
+    parse_listen_address(text)
+    return text, []
+
+
 _BY_NAME: Mapping[str, Callable[[str], Checked]] = {
     "http-allow-header": _header_filter,
     "http-allow-method": _method,
@@ -228,6 +247,8 @@ _BY_NAME: Mapping[str, Callable[[str], Checked]] = {
     "http-rewrite-url": _rewrite_url,
     "http-set-header": _set_header,
     "http-set-param": _parameter,
+    "input-http": _listening,
+    "input-tcp": _listening,
     "output-binary": _limited,
     "output-file": _limited,
     "output-http": _destination,

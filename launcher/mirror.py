@@ -16,19 +16,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from launcher.copied_head import HeadCopier, is_copy
 from launcher.counters import TapCounters
 from launcher.framing import Body, End, Framed, Framer, Head, Incomplete
 from launcher.mirror_queue import RECORD_OVERHEAD_BYTES, Budget, MirrorQueue
-from launcher.records import UNDROPPABLE_HEADERS, new_record
+from launcher.records import new_record
 
-LOOP_GUARD = b"X-Traffic-Duplicator"
-
-# Without these a copy means the same, and with them the replayer's connection would end, or wait: RFC 9110 §7.6.1.
-_ONE_HOP_HEADERS = ("Connection", "Keep-Alive", "Expect", "Proxy-Connection", "Upgrade")
-
-_LOOP_GUARD_LINE = b"\n" + LOOP_GUARD.lower() + b":"
-_CONNECTION_LINE = re.compile(rb"\nconnection:([^\r\n]*)")
-_NEVER_NOMINATED = {b"", b"close", b"keep-alive", b"upgrade", *(name.encode() for name in UNDROPPABLE_HEADERS)}
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[^\r\n]*\r?\n")
 _SWITCHING_PROTOCOLS = 101
 _LONGEST_ANSWER_BYTES = 16 * 1024  # of a status line, and of interim answers before the final one
@@ -53,7 +46,7 @@ class Mirror:
         self.settings = settings
         self._queues = queues
         self._turn = 0
-        self._dropped_lines = _line_starts(*_ONE_HOP_HEADERS, *settings.drop_headers)
+        self._copied_head = HeadCopier(settings.drop_headers)
 
     def new_tap(self) -> RequestTap:
         """A tap for one more connection."""
@@ -61,7 +54,7 @@ class Mirror:
 
     def skips(self, head: Head) -> str | None:
         """The counter in which a request ends by its head alone; None for one that is wanted."""
-        if _LOOP_GUARD_LINE in head.raw.lower():
+        if is_copy(head.raw):
             return "skipped_loop"
         settings = self.settings
         if settings.sample_percent < 100 and random.random() * 100 >= settings.sample_percent:
@@ -84,14 +77,6 @@ class Mirror:
             return
         for queue in self._queues:
             queue.offer(record)
-
-    def _copied_head(self, head: bytes) -> bytes:
-        lowered = head.lower()
-        nominated = _nominated_headers(lowered)
-        head = _without_lines(head, lowered, self._dropped_lines)
-        if nominated:
-            head = b"\r\n".join(line for line in head.split(b"\r\n") if _name(line) not in nominated)
-        return head[:-2] + LOOP_GUARD + b": 1\r\n\r\n"
 
 
 class RequestTap:
@@ -268,42 +253,6 @@ class RequestTap:
         self.wants_app = False
         self._budget.give_back(self._held_bytes)
         self._held_bytes = 0
-
-
-def _line_starts(*names: str) -> tuple[bytes, ...]:
-    """What a line of each header begins with, in lower case, from the end of the line before."""
-    return tuple({b"\n%s:" % name.lower().encode() for name in names})
-
-
-def _without_lines(head: bytes, lowered: bytes, starts: Sequence[bytes]) -> bytes:
-    """A head that the framer has found well-formed without the lines that begin so. Searching for a few fixed texts is
-    many times faster than one regular expression that is tried at every character."""
-    cuts = []
-    for start in starts:
-        found = lowered.find(start)
-        while found >= 0:
-            end = lowered.index(b"\n", found + 1)
-            cuts.append((found + 1, end + 1))
-            found = lowered.find(start, end)
-    if not cuts:
-        return head
-    kept, position = [], 0
-    for begin, end in sorted(cuts):
-        kept.append(head[position:begin])
-        position = end
-    return b"".join([*kept, head[position:]])
-
-
-def _name(line: bytes) -> bytes:
-    return line.partition(b":")[0].lower()
-
-
-def _nominated_headers(lowered: bytes) -> set[bytes]:
-    """Headers that a Connection header names as meant for this hop alone: RFC 9110 §7.6.1."""
-    if b"\nconnection:" not in lowered:
-        return set()
-    tokens = {token.strip(b" \t") for line in _CONNECTION_LINE.findall(lowered) for token in line.split(b",")}
-    return tokens - _NEVER_NOMINATED
 
 
 def _may_become_status_line(answer: bytes) -> bool:

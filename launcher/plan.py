@@ -64,8 +64,9 @@ class Plan:
 
     @property
     def splits_output(self) -> bool:
-        """Whether each request goes to one replayer process only, in turn."""
-        return any(option.name == "split-output" and option.value == "true" for option in self.gor_options)
+        """Whether each request goes to one replayer process only, in turn. The built-in replayer is one, and splits."""
+        is_gor = self.replayer is not None and self.replayer.gor is not None
+        return is_gor and any(option.name == "split-output" and option.value == "true" for option in self.gor_options)
 
 
 def make_plan(reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> Plan:

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from launcher.latencies import Latencies
+
 PROTOCOL_VERSION = 1
 MAX_DRAIN_SECONDS = 25.0  # below the 30 s that Heroku gives a dyno between SIGTERM and SIGKILL
 MAX_FRAME_BYTES = 64 * 1024 * 1024  # far above any --max-request: a longer frame means that the pipe is out of step
@@ -69,14 +71,6 @@ class Closing:
         if not isinstance(seconds, (int, float)) or not seconds >= 0:
             raise ValueError("the closing frame must have drain_seconds, 0 or more")
         return cls(min(float(seconds), MAX_DRAIN_SECONDS))
-
-
-@dataclass(frozen=True)
-class Latencies:
-    """How long answered copies took, connecting included. `count` is how many there were."""
-
-    count: int = 0
-    max_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +130,7 @@ def decode_line(line: bytes) -> Told:
             return Account(tuple(_output_account(output) for output in facts["outputs"]), facts["final"])
         if facts["at"] == _AT[DestinationFailed]:
             return DestinationFailed(**{name: facts[name] for name in ("destination", "kind", "error", "count")})
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"an account line lacks {error}") from None
     raise ValueError("an account line says ready, account or destination-failed")
 
@@ -144,8 +138,10 @@ def decode_line(line: bytes) -> Told:
 def _output_account(facts: Mapping[str, Any]) -> OutputAccount:
     names = ("destination", "received", "outcomes", "held_bytes", "retries")
     latencies = facts["latencies"]
+    buckets = {int(bucket): count for bucket, count in latencies["buckets"].items()}  # JSON's names are text
     return OutputAccount(
-        **{name: facts[name] for name in names}, latencies=Latencies(latencies["count"], latencies["max_seconds"])
+        **{name: facts[name] for name in names},
+        latencies=Latencies(latencies["count"], latencies["max_seconds"], buckets),
     )
 
 

@@ -43,8 +43,7 @@ def choose_replayer(wanted: str, options: Sequence[GorOption], places: Places) -
     if wanted == "builtin":
         for option in _only_gors(options):
             raise ConfigurationError(
-                f"{option.where}: the built-in replayer has no {_what(option)}: leave it out{_instead(option)}, "
-                "or use --replayer gor"
+                f"{option.where}: the built-in replayer has no --{option.name}: leave it out, or use --replayer gor"
             )
         return ReplayerChoice(None, "--replayer builtin")
     if wanted == "gor":
@@ -71,10 +70,9 @@ def _choose_automatically(options: Sequence[GorOption], places: Places) -> Repla
         unusable += more_unusable
         if usable is None:
             found = "; ".join(unusable) or "none is in the app's bin or vendor, beside the launcher or on PATH"
-            raise ConfigurationError(
-                f"{option.where}: {_what(option)} needs a gor: {found}; leave it out{_instead(option)}, or add a gor"
-            )
-        return _chosen(usable, f"{_what(option)} is only gor's", options, unusable)
+            where = f"{option.where}: --{option.name}"
+            raise ConfigurationError(f"{where} needs a gor: {found}; leave it out, or add a gor")
+        return _chosen(usable, f"--{option.name} is only gor's", options, unusable)
     return ReplayerChoice(None, "nothing here needs a gor", tuple(unusable))
 
 
@@ -89,16 +87,7 @@ def _others(places: Places) -> list[Path]:
 
 
 def _only_gors(options: Sequence[GorOption]) -> list[GorOption]:
-    return [option for option in options if not FLAGS[option.name].builtin or "|" in option.value]
-
-
-def _what(option: GorOption) -> str:
-    """What of the option it is that the built-in replayer lacks."""
-    return f"limit behind | in --{option.name}" if FLAGS[option.name].builtin else f"--{option.name}"
-
-
-def _instead(option: GorOption) -> str:
-    return " (--sample 10 copies 10 %)" if FLAGS[option.name].builtin else ""
+    return [option for option in options if not FLAGS[option.name].builtin]
 
 
 def _first_usable(candidates: Sequence[Path]) -> tuple[Gor | None, list[str]]:

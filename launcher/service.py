@@ -9,6 +9,7 @@ from pathlib import Path
 
 import trio
 
+from launcher.account_lines import failure_facts
 from launcher.app_process import AppProcess
 from launcher.builtin_launch import BuiltinLaunch, ReplayAccount, queue_bytes
 from launcher.counters import FeedCounters, RelayCounters
@@ -168,10 +169,7 @@ def _shown(option: GorOption) -> str:
 
 
 def _tell_failure(failed: DestinationFailed) -> None:
-    log(
-        "destination-failed", level="warning", destination=failed.destination,
-        outcome=failed.kind, copies=failed.count, error=failed.error,
-    )  # fmt: skip
+    log("destination-failed", level="warning", **failure_facts(failed))
 
 
 @contextmanager

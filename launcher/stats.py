@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import trio
 
+from launcher.account_lines import output_facts
 from launcher.builtin_launch import BuiltinLaunch
 from launcher.counters import RelayCounters, as_dict
 from launcher.log import log
@@ -51,11 +52,12 @@ class Stats:
         for replayer in self._replayers:
             if imbalance := replayer.feed.queue.counters.imbalance():
                 yield f"{imbalance} copies given to {replayer.name} ended in no counter"
-        for replayer, output in self._outputs():
+        for _, output in self._outputs():
             if held := output.received - sum(output.outcomes.values()):
                 yield f"{held} copies received by {output.destination} ended in no outcome"
-            if output.received > (taken := replayer.feed.queue.counters.taken):
-                yield f"{output.destination} received {output.received} copies, of {taken} taken"
+        for name, received, taken in self._received():
+            if received > taken:
+                yield f"{name} received {received} copies, of {taken} taken"
 
     def _tell(self, at: str, *, final: bool | None = None) -> None:
         log(at, final=final, **as_dict(self._mirror.counters))
@@ -67,15 +69,23 @@ class Stats:
                 "feed", replayer=replayer.name, **as_dict(feed.queue.counters),
                 waiting=feed.queue.statistics().records or None, restarts=replayer.restarts or None, final=final,
             )  # fmt: skip
+        for _, output in self._outputs():
+            log("output", **output_facts(output), final=final)
+        for name, received, taken in self._received() if final else ():
+            if taken > received:
+                log("output-unknown", level="warning", destination=name, copies=taken - received)
+
+    def _received(self) -> Iterator[tuple[str, int, int]]:
+        """What should have been received of what was taken: by each output, or by all together if each has its turn."""
+        together: dict[Replayer, list[OutputAccount]] = {}
         for replayer, output in self._outputs():
-            log(
-                "output", destination=output.destination, received=output.received, **output.outcomes,
-                retries=output.retries or None, held_bytes=output.held_bytes or None,
-                latency_max_ms=round(output.latencies.max_seconds * 1000) if output.latencies.count else None,
-                final=final,
-            )  # fmt: skip
-            if final and (unknown := replayer.feed.queue.counters.taken - output.received) > 0:
-                log("output-unknown", level="warning", destination=output.destination, copies=unknown)
+            together.setdefault(replayer, []).append(output)
+        for replayer, outputs in together.items():
+            taken = replayer.feed.queue.counters.taken
+            if isinstance(replayer.launch, BuiltinLaunch) and replayer.launch.splits_output:
+                yield "all", sum(output.received for output in outputs), taken
+            else:
+                yield from ((output.destination, output.received, taken) for output in outputs)
 
     def _outputs(self) -> Iterator[tuple[Replayer, OutputAccount]]:
         """Of each built-in replayer, each output's account."""

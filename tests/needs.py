@@ -8,6 +8,7 @@ from typing import NoReturn
 import pytest
 
 NAMESPACES = "REQUIRE_NAMESPACES"  # network, mount and PID namespaces: needs root
+GO = "REQUIRE_GO"
 GOR = "REQUIRE_GOR"
 CHROOT = "REQUIRE_CHROOT"  # root file systems made with debootstrap: needs root
 PYTHONS = "REQUIRE_PYTHONS"

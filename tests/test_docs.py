@@ -12,6 +12,7 @@ import pytest
 from launcher.counters import FeedCounters, RelayCounters, TapCounters, meanings
 from launcher.launcher_options import LauncherOptions
 from launcher.options import declared
+from launcher.replay.inputs import INPUT_COUNTERS
 from launcher.replay.outcomes import OUTCOMES
 
 ROOT = Path(__file__).parent.parent
@@ -37,6 +38,7 @@ TABLES = {
     ("docs/counters.md", "feed-counters"): meanings_table(meanings(FeedCounters).items()),
     ("docs/counters.md", "connection-counters"): meanings_table(meanings(RelayCounters).items()),
     ("docs/counters.md", "outcomes"): meanings_table(OUTCOMES.items()),
+    ("docs/replayer.md", "input-counters"): meanings_table(INPUT_COUNTERS.items()),
 }
 
 

@@ -4,7 +4,11 @@ from launcher.gor_flags import FLAGS, REMOVED, RENAMED, Word, for_release, needs
 from launcher.options import ConfigurationError
 
 BUILTIN = """output-http http-set-header http-original-host output-stdout output-null output-http-timeout
-    output-http-workers output-http-workers-min output-http-queue-len"""
+    output-http-workers output-http-workers-min output-http-queue-len output-http-redirects output-http-skip-verify
+    output-http-compatibility-mode output-http-response-buffer output-http-stats output-http-stats-ms
+    output-http-worker-timeout http-allow-header http-allow-method http-allow-url http-basic-auth-filter
+    http-disallow-header http-disallow-url http-header-limiter http-param-limiter http-rewrite-header http-rewrite-url
+    http-set-param split-output"""
 
 
 def words(*values: str) -> list[Word]:
@@ -25,14 +29,17 @@ def refusal(*values: str) -> str:
     return str(caught.value)
 
 
-def test_the_table_has_the_92_flags_of_1_3_2_and_the_one_of_1_2_0_that_still_matters() -> None:
+def test_the_table_has_the_92_flags_of_1_3_2_and_two_older_ones_that_still_matter() -> None:
     assert len([flag for flag in FLAGS.values() if flag.until is None]) == 92
-    assert [flag.name for flag in FLAGS.values() if flag.until] == ["output-http-compatibility-mode"]
+    assert [flag.name for flag in FLAGS.values() if flag.until] == ["output-http-compatibility-mode", "input-http"]
     assert all(name == flag.name for name, flag in FLAGS.items())
 
 
 def test_the_builtin_replayer_has_these_flags() -> None:
-    assert {flag.name for flag in FLAGS.values() if flag.builtin} == set(BUILTIN.split())
+    assert {flag.name for flag in FLAGS.values() if flag.builtin} == {
+        *BUILTIN.split(),
+        *"copy-buffer-size exit-after input-http output-http-stats output-http-stats-ms stats verbose".split(),
+    }
 
 
 @pytest.mark.parametrize(

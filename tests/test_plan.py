@@ -144,15 +144,15 @@ def test_a_file_that_is_no_text_is_a_problem(app_folder, port):
 
 
 def test_an_option_that_is_only_gor_s_needs_a_gor(app_folder, port):
-    write_options(app_folder, "--output-http http://h --http-allow-url ^/api\n")
+    write_options(app_folder, "--output-http http://h --prettify-http\n")
     made = plan("app", PORT=str(port))
-    assert made.problems[0].startswith("config/gor.options:1: --http-allow-url needs a gor")
+    assert made.problems[0].startswith("config/gor.options:1: --prettify-http needs a gor")
 
 
 def test_builtin_refuses_what_it_does_not_have(app_folder, port):
-    write_options(app_folder, "--output-http http://h --http-allow-url ^/api\n")
+    write_options(app_folder, "--output-http http://h --prettify-http\n")
     made = plan("--replayer", "builtin", "app", PORT=str(port))
-    assert made.problems[0].startswith("config/gor.options:1: the built-in replayer has no --http-allow-url")
+    assert made.problems[0].startswith("config/gor.options:1: the built-in replayer has no --prettify-http")
 
 
 def test_an_unusable_gor_of_the_app_s_is_named_and_the_built_in_replayer_takes_over(app_folder, port):

@@ -34,6 +34,9 @@ class AccountPipe:
             self._lines.append(encode_line(told))
         self.flush()
 
+    def sum_up(self) -> None:
+        """The launcher tells people in intervals of its own."""
+
     def flush(self) -> bool:
         """Writes what the pipe takes; True when nothing is left."""
         while not self._is_broken:

@@ -1,8 +1,9 @@
-"""The replayer's command line: `start-traffic-duplicator --replay --launcher-pipe FD`, as the launcher starts it.
+"""The replayer's command line, as the launcher starts it (`--launcher-pipe FD`) and as people do.
 
-SIGTERM, SIGINT and SIGHUP are ignored from the first moment to the last: Heroku sends SIGTERM to every process of a
-dyno, and what the launcher has handed over is to be sent all the same. The end of standard input ends the replayer.
-Exit status: 0 after the drain, 1 if the launcher's bytes made no sense, 2 for wrong words or options.
+Under the launcher SIGTERM, SIGINT and SIGHUP are ignored from the first moment to the last: Heroku sends SIGTERM to
+every process of a dyno, and what the launcher has handed over is to be sent all the same. The end of standard input
+ends the replayer. Exit status: 0 after the drain, 1 if the launcher's bytes made no sense or an input can't start, 2
+for wrong words or options, 130 after a second SIGINT.
 """
 
 from __future__ import annotations
@@ -10,47 +11,53 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
+from launcher import options as o
+from launcher.log import log
 from launcher.options import ConfigurationError, UsageError
 
-HELP = """\
-Usage: start-traffic-duplicator --replay --launcher-pipe FD
+if TYPE_CHECKING:
+    from launcher.gor_flags import Word
+    from launcher.replay.by_hand import HandSettings
 
-The built-in replayer: sends copies of requests on to the destinations. The launcher starts it.
+_MAX_QUEUE_MEMORY = 128 * 1024**2
+_LEAST_QUEUE_BYTES = 1024**2
+OWN_OPTIONS = ("stats-interval", "queue-memory")  # beside gor's words
 
-  --launcher-pipe FD
-      settings and records come on standard input, the account goes to descriptor FD (launcher/replay_protocol.py)
-  --help
-      this text
-
-Options that it has, in config/gor.options: {options}
-"""
-
-_NEEDS = "--replay needs --launcher-pipe FD: only the launcher can start it, as no input of its own is built yet"
+T = TypeVar("T")
 
 
 def main(argv: Sequence[str]) -> int:
     """The program, given the words after `--replay`; the exit status."""
+    from launcher.replay.inputs import InputError
+
     try:
-        if "--help" in argv:
-            return _help()
-        return _replay(_launcher_pipe(argv))
+        if {"--help", "-help", "-h"} & set(argv):
+            from launcher.replay.help import help_text
+
+            print(help_text(), end="")
+            return 0
+        if argv[:1] == ["--launcher-pipe"]:
+            return _replay(_launcher_pipe(argv))
+        return _replay_by_hand(argv)
     except (UsageError, ConfigurationError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
+        return _refuse(error, 2)
+    except InputError as error:
+        return _refuse(error, 1)
+    finally:
+        log.close()
 
 
-def _help() -> int:
-    from launcher.gor_flags import FLAGS
-
-    print(HELP.format(options=", ".join(f"--{flag.name}" for flag in FLAGS.values() if flag.builtin)), end="")
-    return 0
+def _refuse(error: Exception, status: int) -> int:
+    print(f"Error: {log.masked(str(error))}", file=sys.stderr)
+    return status
 
 
 def _launcher_pipe(argv: Sequence[str]) -> int:
-    if len(argv) != 2 or argv[0] != "--launcher-pipe":
-        raise UsageError(_NEEDS)
+    if len(argv) != 2:
+        raise UsageError("--launcher-pipe FD stands alone: it is how the launcher starts its replayer")
     try:
         fd = int(argv[1])
         os.fstat(fd)
@@ -67,3 +74,78 @@ def _replay(account_fd: int) -> int:
     from launcher.replay.pipeline import run_under_launcher
 
     return trio.run(run_under_launcher, account_fd)
+
+
+# ---- by hand -------------------------------------------------------------------------------------------------------
+
+
+def _replay_by_hand(argv: Sequence[str]) -> int:
+    settings = _hand_settings(argv)
+    import trio
+
+    from launcher.replay.by_hand import run_by_hand
+
+    return trio.run(run_by_hand, settings)
+
+
+def _hand_settings(argv: Sequence[str]) -> HandSettings:
+    """Checks all words, and says what is to be warned of. Raises UsageError and ConfigurationError."""
+    from launcher.gor_flags import FLAGS, Word, is_output, parse_flags
+    from launcher.replay.by_hand import INPUTS, HandSettings
+    from launcher.replay.only_gors import REFUSED
+
+    own, words = _own_words([Word(text, text, f"argument {n}") for n, text in enumerate(argv, start=1)])
+    queue_memory = _converted(own, "queue-memory", o.size, _default_queue_memory())
+    options, warnings = parse_flags(words, REFUSED)
+    log.hide((secret, "***") for option in options for secret in option.secrets)
+    for option in options:
+        if not FLAGS[option.name].builtin or option.value.startswith("s3://"):
+            release = ".".join(map(str, FLAGS[option.name].since))
+            raise ConfigurationError(
+                f"{option.where}: the built-in replayer does not have --{option.name} ({option.shown}): "
+                f"use a real gor ({release} or later)"
+            )
+    for warning in warnings:
+        log("configuration", level="warning", warning=warning)
+    outputs = sum(map(is_output, options))
+    if not any(option.name in INPUTS for option in options):
+        raise UsageError("there is no input: use --input-http :8081 or another; --help lists them all")
+    if not outputs:
+        raise UsageError("there is no output: use --output-http URL, --to URL or another; --help lists them all")
+    return HandSettings(
+        options=options,
+        queue_bytes=max(queue_memory // outputs, _LEAST_QUEUE_BYTES),
+        stats_interval=_converted(own, "stats-interval", o.seconds, None),
+    )
+
+
+def _own_words(words: Sequence[Word]) -> tuple[dict[str, str], list[Word]]:
+    """The values of our own options, by name, and gor's words."""
+    own: dict[str, str] = {}
+    rest: list[Word] = []
+    waiting = iter(words)
+    for word in waiting:
+        name, equals, value = word.value.lstrip("-").partition("=")
+        if not word.value.startswith("-") or name not in OWN_OPTIONS:
+            rest.append(word)
+            continue
+        if not equals:
+            following = next(waiting, None)
+            if following is None:
+                raise UsageError(f"{word.where}: --{name} needs a value")
+            value = following.value
+        own[name] = value
+    return own, rest
+
+
+def _converted(own: Mapping[str, str], name: str, parse: Callable[[str], T], default: T) -> T:
+    try:
+        return parse(own[name]) if name in own else default
+    except ValueError as error:
+        raise UsageError(f"--{name} must be {error}") from None
+
+
+def _default_queue_memory() -> int:
+    from launcher import memory
+
+    return min(_MAX_QUEUE_MEMORY, memory.limit_bytes() // 8)

@@ -8,32 +8,41 @@ that holds no HTTP/1.x request ends as `protocol`.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from launcher.replay_protocol import DestinationFailed, Latencies, OutputAccount
+from launcher.latencies import LatencyRecorder
+from launcher.replay.failures import Failures
+from launcher.replay.responses import Response
+from launcher.replay_protocol import DestinationFailed, OutputAccount
 
 OUTCOMES: Mapping[str, str] = {
     "1xx": "answered 101: the destination wanted to switch protocols",
     "2xx": "answered with a status of 200 to 299",
-    "3xx": "answered with a status of 300 to 399; redirects are not followed",
+    "3xx": "answered with a status of 300 to 399: a redirect that was not to be followed, or 304",
     "4xx": "answered with a status of 400 to 499",
     "5xx": "answered with a status of 500 or more",
-    "written": "written whole to the output; for --output-null, thrown away as asked",
+    "written": "written whole; for --output-tcp, acknowledged by the other machine; for --output-null, thrown away",
     "timeout": "not answered whole within --output-http-timeout, connecting included",
     "refused": "no connection: refused, unreachable, or none was tried because one was refused a moment before",
-    "reset": "the connection ended before the whole answer had come",
+    "reset": "the connection ended before the whole answer had come, or for --output-tcp the acknowledgement",
     "dns": "the destination's name was not found",
     "tls": "no TLS connection: the certificate is not valid, or the destination does not speak TLS",
     "protocol": "the answer was not HTTP/1.x, or could be read in two ways",
     "write_failed": "the output could not be written: nobody reads it any more, or its disk is full",
+    "filtered": "left out by a filter (--http-allow-*, --http-disallow-*, a hash limiter...)",
+    "limited": "left out by the limit behind | of the output",
+    "untellable": "not written: it holds gor's separator of records, so a reader would take it for two",
+    "size_limit": "not written: --output-file-max-size-limit was reached",
     "queue_full": "the output held as much as it may",
     "unsent": "still waiting, or unanswered, when the replayer had to end",
     "unknown": "held by a replayer that died: sent or not, the launcher can't tell",
 }
 
 # Those that are also said in words. `unsent` is not: the final account says it.
-FAILURES = frozenset({"timeout", "refused", "reset", "dns", "tls", "protocol", "write_failed", "queue_full"})
+FAILURES = frozenset({
+    "timeout", "refused", "reset", "dns", "tls", "protocol", "write_failed", "untellable", "size_limit", "queue_full",
+})
 
 STATUS_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 
@@ -43,35 +52,44 @@ def status_class(status: int) -> str:
     return STATUS_CLASSES[min(status // 100, 5)]
 
 
+class Ended(NamedTuple):
+    """How one exchange, or the making of a connection, ended."""
+
+    outcome: str
+    error: str = ""  # for people; it holds neither secrets nor bytes from the destination
+    is_reusable: bool = False  # the connection can carry another request
+    was_silent: bool = False  # the connection ended before one byte of an answer
+    response: Response | None = None  # what was answered, if anything was
+
+
 class Tally:
     """One output's account: what it received, what became of it, what went wrong."""
 
-    def __init__(self, destination: str) -> None:
+    def __init__(self, destination: str, *, takes_responses: bool = True) -> None:
         self.destination = destination  # as it may be shown
+        self.takes_responses = takes_responses  # and not only requests
         self.received = 0
         self.retries = 0
         self.outcomes = dict.fromkeys(OUTCOMES, 0)
-        self._latency_count = 0
-        self._latency_max_seconds = 0.0
-        self._errors: dict[str, str] = {}  # the newest of each kind that has been said
-        self._unsummed: Counter[str] = Counter()
-        self._news: list[DestinationFailed] = []
+        self._latencies = LatencyRecorder()
+        self._failures = Failures()
+        self.watcher: Callable[[str, str, bytes], None] | None = None  # told of each end, for --verbose
 
-    def count(self, outcome: str, error: str = "") -> None:
+    def count(self, outcome: str, error: str = "", record: bytes = b"") -> None:
         """One record's end. `error` says of a failure what it was, for people, without secrets."""
         self.outcomes[outcome] += 1
-        if outcome not in FAILURES:
-            return
-        if outcome in self._errors:
-            self._unsummed[outcome] += 1
-        else:
-            self._news.append(DestinationFailed(destination=self.destination, kind=outcome, error=error, count=1))
-        self._errors[outcome] = error or self._errors.get(outcome, "")
+        if self.watcher is not None:
+            self.watcher(outcome, error, record)
+        if outcome in FAILURES:
+            self._failures.add(outcome, error)
+
+    def note(self, kind: str, error: str) -> None:
+        """Tells people of a failure that ended no record."""
+        self._failures.add(kind, error)
 
     def measure(self, seconds: float) -> None:
         """How long an answered record took."""
-        self._latency_count += 1
-        self._latency_max_seconds = max(self._latency_max_seconds, seconds)
+        self._latencies.add(seconds)
 
     def held(self) -> int:
         """Records received that have no outcome yet."""
@@ -79,15 +97,14 @@ class Tally:
 
     def sum_up(self) -> None:
         """Makes news of the failures that were only counted since the last call."""
-        for kind, count in self._unsummed.items():
-            error = self._errors[kind]
-            self._news.append(DestinationFailed(destination=self.destination, kind=kind, error=error, count=count))
-        self._unsummed.clear()
+        self._failures.sum_up()
 
     def take_news(self) -> list[DestinationFailed]:
         """What people have not been told yet."""
-        news, self._news = self._news, []
-        return news
+        return [
+            DestinationFailed(destination=self.destination, kind=kind, error=error, count=count)
+            for kind, error, count in self._failures.take_news()
+        ]
 
     def account(self, held_bytes: int) -> OutputAccount:
         """The totals as they are now."""
@@ -97,5 +114,5 @@ class Tally:
             outcomes={outcome: count for outcome, count in self.outcomes.items() if count},
             held_bytes=held_bytes,
             retries=self.retries,
-            latencies=Latencies(self._latency_count, round(self._latency_max_seconds, 6)),
+            latencies=self._latencies.latencies(),
         )

@@ -1,26 +1,36 @@
-"""input -> what changes records for all outputs -> outputs, the account of it all, and the drain at the end."""
+"""input -> emitter: filters, rewriters, every output or the next -> limit -> output; the account, and the drain."""
 
 from __future__ import annotations
 
+import math
 import os
+import ssl
 import sys
 from collections.abc import Sequence
+from typing import Protocol
 
 import trio
 
+from launcher.poller import Poller
 from launcher.replay.account import AccountPipe
-from launcher.replay.connector import Connector, tls_context
+from launcher.replay.connector import Connector, Route
+from launcher.replay.emitter import Emitter
 from launcher.replay.frames import FrameError
+from launcher.replay.inputs import Receive
 from launcher.replay.inputs.pipe import PipeInput
 from launcher.replay.outputs import Output
+from launcher.replay.outputs.file import FileOutput
 from launcher.replay.outputs.http import HttpOutput
+from launcher.replay.outputs.limited import limited
 from launcher.replay.outputs.null import NullOutput
 from launcher.replay.outputs.stdout import StdoutOutput
+from launcher.replay.outputs.tcp import TcpOutput
 from launcher.replay.record_queue import RecordQueue
-from launcher.replay.requests import edit_head
+from launcher.replay.report import telling_requests, watch
 from launcher.replay.resolver import Resolver
-from launcher.replay.settings import Settings, understand
-from launcher.replay_protocol import Account, Closing, OutputAccount, Ready
+from launcher.replay.settings import HttpOutputSettings, Settings, understand
+from launcher.replay.tls import tls_context
+from launcher.replay_protocol import Account, Closing, OutputAccount, Ready, Told
 
 _TICK_SECONDS = 1.0
 _LAST_WORDS_SECONDS = 1.0  # for a reader of the account that is slow; one that is stuck is left
@@ -28,69 +38,126 @@ _LAST_WORDS_SECONDS = 1.0  # for a reader of the account that is slow; one that 
 
 async def run_under_launcher(account_fd: int) -> int:
     """The replayer between the launcher's two pipes; the exit status. Raises ConfigurationError."""
-    trio.socket.set_custom_hostname_resolver(Resolver())
     account = AccountPipe(account_fd)
     source = PipeInput()
     try:
         told = await source.settings()
         if told is not None:
-            await Pipeline(understand(told), account).run(source)
+            settings = understand(told)
+            await Pipeline(settings, account).run(source, settings.exit_after or math.inf)
     except FrameError as error:
         print(f"Error: the launcher's pipe makes no sense: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def build_outputs(settings: Settings) -> list[Output]:
-    """The outputs in gor's order: standard output, null, http."""
+def build_outputs(settings: Settings, poller: Poller) -> list[Output]:
+    """The outputs in gor's order: standard output, null, tcp, file, http."""
     outputs: list[Output] = []
     if settings.has_stdout:
         outputs.append(StdoutOutput(RecordQueue(settings.queue_bytes)))
     if settings.has_null:
         outputs.append(NullOutput())
-    tls = tls_context() if any(each.is_https for each in settings.http_outputs) else None
+    outputs += [limited(TcpOutput(tcp, settings.queue_bytes), tcp.limit) for tcp in settings.tcp_outputs]
+    for file in settings.file_outputs:
+        outputs.append(limited(FileOutput(file, RecordQueue(settings.queue_bytes), settings.queue_bytes), file.limit))
+    tls = _tls(settings)
+    resolver = Resolver(poller)
     for each in settings.http_outputs:
         queue = RecordQueue(settings.queue_bytes, each.max_waiting)
-        connector = Connector(each.host, each.port, tls if each.is_https else None)
-        outputs.append(HttpOutput(each, queue, connector))
+        http = HttpOutput(each, queue, Connector(poller, resolver, _route(each, tls)), poller)
+        outputs.append(limited(http, each.limit))
     return outputs
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    https = [each for each in settings.http_outputs if each.is_https]
+    if not https:
+        return None
+    context, said = tls_context(verifies=https[0].verifies)  # the option is for all of them
+    if said:
+        print(said, file=sys.stderr)
+    return context
+
+
+def _route(output: HttpOutputSettings, tls: ssl.SSLContext | None) -> Route:
+    if not output.is_https:
+        tls = None
+    if (proxy := output.proxy) is None:
+        return Route(host=output.host, port=output.port, tls=tls, tls_host=output.host)
+    request = proxy.connect_request(output.host, output.port) if output.is_https else b""
+    return Route(
+        host=proxy.host, port=proxy.port, is_proxy=True, connect_request=request, tls=tls, tls_host=output.host
+    )
+
+
+class Source(Protocol):
+    """Where records come from: the launcher's pipe, or all inputs of a replayer that runs by hand."""
+
+    async def read(self, receive: Receive) -> Closing:
+        """Hands every record to `receive` until the end, and says how long the drain may take. Raises FrameError."""
+
+
+class Report(Protocol):
+    """Whom the account is told to. Nothing here waits, but for `finish`."""
+
+    def tell(self, told: Told) -> None: ...
+
+    def sum_up(self) -> None:
+        """A stats interval has ended; its failures and the account as it is now have been told."""
+
+    def flush(self) -> bool:
+        """Called once a second; False if something is still waiting to be told."""
+
+    async def finish(self, seconds: float) -> None:
+        """Waits until all is told, at most so long."""
 
 
 class Pipeline:
     """One run of the replayer, from its settings to its final account."""
 
-    def __init__(self, settings: Settings, account: AccountPipe) -> None:
+    def __init__(self, settings: Settings, account: Report) -> None:
         self._settings = settings
         self._account = account
-        self._outputs: Sequence[Output] = build_outputs(settings)
+        for note in settings.notes:
+            print(note, file=sys.stderr)
+        self._poller = Poller()
+        self._outputs: Sequence[Output] = build_outputs(settings, self._poller)
+        self._receive = Emitter(self._outputs, settings.modify, splits=settings.splits_output).emit
         self._told: tuple[OutputAccount, ...] = ()
+        self._working = trio.CancelScope()  # inputs and outputs
+        for output in self._outputs:
+            watch(output.tally, settings.verbose)
 
-    async def run(self, source: PipeInput) -> None:
-        """Replays until the input ends, then drains. Raises FrameError, but not before the drain."""
+    def end_at_once(self) -> None:
+        """Cuts the run, or its drain: what is held ends as `unsent`."""
+        self._working.cancel()
+
+    async def run(self, source: Source, max_seconds: float = math.inf) -> None:
+        """Replays until the input ends or for so long, then drains. Raises FrameError, but not before the drain."""
         self._account.tell(Ready(os.getpid(), tuple(output.tally.destination for output in self._outputs)))
+        receive = telling_requests(self._receive) if self._settings.verbose >= 3 else self._receive
         error: FrameError | None = None
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._poller.run)
             nursery.start_soon(self._tick)
-            async with trio.open_nursery() as running:
-                for output in self._outputs:
-                    await running.start(output.run)
-                try:
-                    closing = await source.read(self._receive)
-                except FrameError as raised:
-                    closing, error = Closing(), raised
-                for output in self._outputs:
-                    output.close()
-                running.cancel_scope.deadline = trio.current_time() + closing.drain_seconds
+            with self._working:
+                async with trio.open_nursery() as running:
+                    for output in self._outputs:
+                        await running.start(output.run)
+                    closing = Closing()
+                    try:
+                        with trio.move_on_after(max_seconds):
+                            closing = await source.read(receive)
+                    except FrameError as raised:
+                        error = raised
+                    for output in self._outputs:
+                        output.close()
+                    self._working.deadline = trio.current_time() + closing.drain_seconds
             nursery.cancel_scope.cancel()
         await self._tell_end()
         if error is not None:
             raise error
-
-    def _receive(self, record: bytes) -> None:
-        if self._settings.head_edits:
-            record = edit_head(record, self._settings.head_edits)
-        for output in self._outputs:
-            output.offer(record)
 
     async def _tick(self) -> None:
         last_sum = trio.current_time()
@@ -101,7 +168,10 @@ class Pipeline:
             if 0 < self._settings.stats_interval <= trio.current_time() - last_sum:
                 last_sum = trio.current_time()
                 self._sum_up()
-            self._tell_changes()
+                self._tell_changes()
+                self._account.sum_up()
+            else:
+                self._tell_changes()
 
     def _sum_up(self) -> None:
         for output in self._outputs:

@@ -21,7 +21,7 @@ class RequestError(Exception):
     """The record holds no request that can be sent."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Request:
     """What goes out on a connection: `head`, then `body`."""
 
@@ -51,6 +51,16 @@ def header_setter(name: bytes, value: bytes) -> HeaderEdit:
     return set_header
 
 
+def absolute_target(authority: bytes) -> HeaderEdit:
+    """Puts the target into absolute form, as a proxy wants it: RFC 9112 §3.2.2."""
+
+    def make_absolute(head: bytes) -> bytes:
+        method, _, rest = head.partition(b" ")
+        return b"%s http://%s%s" % (method, authority, rest[1:] if rest.startswith(b"* ") else rest)
+
+    return make_absolute
+
+
 def split_record(record: bytes) -> tuple[int, int]:
     """Where the head of a record's request starts and ends, its blank line included. Raises RequestError."""
     start = record.find(b"\n") + 1  # after gor's header line
@@ -60,16 +70,9 @@ def split_record(record: bytes) -> tuple[int, int]:
     return start, end
 
 
-def edit_head(record: bytes, edits: list[HeaderEdit]) -> bytes:
-    """The record with its head edited; one without a head as it is."""
-    try:
-        start, end = split_record(record)
-    except RequestError:
-        return record
-    head = record[start:end]
-    for edit in edits:
-        head = edit(head)
-    return b"".join((record[:start], head, memoryview(record)[end:]))
+def has_request_line(head: bytes) -> bool:
+    """Whether the head starts as a request of HTTP/1.x does."""
+    return _REQUEST_LINE.match(head) is not None
 
 
 def outgoing(record: bytes, edits: list[HeaderEdit]) -> Request:

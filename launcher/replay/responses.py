@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 MAX_HEAD_BYTES = 64 * 1024  # also of all interim answers together, and of trailers
@@ -28,6 +28,7 @@ _BLANK_LINE = re.compile(rb"\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _FOLDED_FIRST_FIELD = re.compile(rb"[^\n]*\n[ \t]")
 _FRAMING = re.compile(rb"\n(content-length|transfer-encoding|connection):([^\r\n]*)", re.IGNORECASE)
+_LOCATION = re.compile(rb"\nlocation:[ \t]*([^\r\n]*?)[ \t]*\r?\n", re.IGNORECASE)
 _LENGTH = re.compile(rb"[0-9]{1,20}")
 _CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,20})(?:;[^\n]*)?[ \t]*\r\n")
 
@@ -42,6 +43,7 @@ class Response:
 
     status: int
     is_reusable: bool  # the connection can carry another request
+    location: bytes = field(default=b"", compare=False)  # of a redirect
 
 
 class ResponseReader:
@@ -57,6 +59,7 @@ class ResponseReader:
         self._body_bytes = 0  # so far, or in chunks announced
         self._remaining = 0  # of a body with a length, or of a chunk
         self._status = 0
+        self._location = b""
         self._keeps_alive = False
         self._step: Callable[[], bool | Response] = self._read_head
         self.has_begun = False  # at least one byte has come
@@ -71,7 +74,7 @@ class ResponseReader:
 
     def receive_eof(self) -> Response | None:
         """The connection has ended."""
-        return Response(self._status, is_reusable=False) if self._step == self._read_to_eof else None
+        return Response(self._status, False, self._location) if self._step == self._read_to_eof else None
 
     # Each step consumes what it can of `_held`: True = another step follows, False = it needs more bytes.
 
@@ -94,6 +97,8 @@ class ResponseReader:
             if self._interim_bytes > MAX_HEAD_BYTES:
                 raise ResponseError("interim answers do not end")
             return True
+        if 300 <= self._status < 400 and (location := _LOCATION.search(head)):
+            self._location = location[1]
         is_http10 = match[1] == b"0"
         self._keeps_alive = (
             b"close" not in connection
@@ -105,7 +110,7 @@ class ResponseReader:
     def _begin_body(self, length: int | None, is_chunked: bool) -> bool | Response:
         # RFC 9112 §6.3, in its order.
         if self._status == 101 or (self._method == b"CONNECT" and self._status < 300):
-            return Response(self._status, is_reusable=False)
+            return Response(self._status, False, self._location)
         if self._method == b"HEAD" or self._status in (204, 304):
             return self._end()
         if is_chunked:
@@ -113,7 +118,7 @@ class ResponseReader:
         elif length is None:
             self._step = self._read_to_eof
         elif length > self._max_body_bytes:
-            return Response(self._status, is_reusable=False)
+            return Response(self._status, False, self._location)
         else:
             self._remaining = length
             self._step = self._read_body
@@ -127,7 +132,7 @@ class ResponseReader:
         self._body_bytes += len(self._held)
         self._held.clear()
         if self._body_bytes > self._max_body_bytes:
-            return Response(self._status, is_reusable=False)
+            return Response(self._status, False, self._location)
         return False
 
     def _read_chunk_line(self) -> bool | Response:
@@ -144,7 +149,7 @@ class ResponseReader:
         self._consume(end)
         self._body_bytes += self._remaining
         if self._body_bytes > self._max_body_bytes:
-            return Response(self._status, is_reusable=False)
+            return Response(self._status, False, self._location)
         self._step = self._read_chunk if self._remaining else self._read_trailers
         return True
 
@@ -195,7 +200,7 @@ class ResponseReader:
 
     def _end(self) -> Response:
         # Bytes after the end were not asked for: what they mean is unknown, so nothing is sent after them.
-        return Response(self._status, self._keeps_alive and not self._held)
+        return Response(self._status, self._keeps_alive and not self._held, self._location)
 
 
 def _unfolded(paragraph: bytes) -> bytes:

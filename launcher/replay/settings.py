@@ -8,15 +8,19 @@ from __future__ import annotations
 import base64
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import unquote_to_bytes
 
-from launcher.destinations import Destination, parse_destination
+from launcher.destinations import Destination, Limit, parse_destination
 from launcher.gor_flags import FLAGS
 from launcher.gor_values import boolean, duration, integer
 from launcher.options import ConfigurationError
-from launcher.replay.requests import HeaderEdit, header_setter
+from launcher.replay.modifiers import MODIFIERS, Modify, build_modify, set_header_rule
+from launcher.replay.proxies import Proxy, proxy_for
+from launcher.replay.requests import HeaderEdit, absolute_target, header_setter
+from launcher.replay.stream_settings import FileOutputSettings, TcpOutputSettings, file_outputs, tcp_outputs
 from launcher.replay_protocol import ReplaySettings
 
 # As many as the launcher gives to gor: at a destination that takes 200 ms, 250 copies a second. gor's own defaults are
@@ -38,37 +42,61 @@ class HttpOutputSettings:
     timeout_seconds: float  # of a whole exchange, connecting included
     max_connections: int
     max_waiting: int | None  # records; the queue is bounded in bytes in any case
+    limit: Limit | None
+    max_redirects: int = 0
+    verifies: bool = True  # the certificate
+    proxy: Proxy | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """All that the options say."""
 
-    head_edits: list[HeaderEdit]  # for every output alike
+    modify: Modify | None  # for every output alike
+    splits_output: bool  # each record goes to one output, in turn
     http_outputs: list[HttpOutputSettings]
+    tcp_outputs: list[TcpOutputSettings]
+    file_outputs: list[FileOutputSettings]
     has_stdout: bool
     has_null: bool
     queue_bytes: int  # of each output
     stats_interval: float
+    verbose: int  # gor's: 1 to 3 tell more and more
+    exit_after: float  # seconds; 0: it runs until its input ends
+    notes: list[str]  # what is to be said of the options, once
 
 
-def understand(told: ReplaySettings) -> Settings:
+# gor's options that are taken and do nothing here -> why.
+NEEDLESS: Mapping[str, str] = MappingProxyType({
+    "output-http-compatibility-mode": "the built-in replayer loses no copies at destinations that close",
+    "output-http-response-buffer": "answers are read to their end, up to 1 MiB, and thrown away",
+    "output-http-worker-timeout": "connections that are idle for 4 s are closed",
+})
+
+
+def understand(told: ReplaySettings, environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings that the launcher's frame stands for. Raises ConfigurationError."""
     for name, _, shown in told.options:
         if name not in FLAGS or not FLAGS[name].builtin:
             raise ConfigurationError(f"the built-in replayer does not have --{name} ({shown}) yet: use --replayer gor")
     values = _Values(told.options)
-    set_headers = [_header(text) for text in values.all("http-set-header")]
+    set_headers = map(set_header_rule, values.all("http-set-header"))
     keeps_host = boolean(values.last("http-original-host", "false")) or any(
         name.lower() == b"host" for name, _ in set_headers
     )
     return Settings(
-        head_edits=[header_setter(name, value) for name, value in set_headers],
-        http_outputs=list(_http_outputs(values, keeps_host)),
+        modify=build_modify({each.option: values.all(each.option) for each in MODIFIERS}),
+        splits_output=boolean(values.last("split-output", "false")),
+        http_outputs=list(_http_outputs(values, keeps_host, environ)),
+        tcp_outputs=list(tcp_outputs(values)),
+        file_outputs=list(file_outputs(values)),
         has_stdout=boolean(values.last("output-stdout", "false")),
         has_null=boolean(values.last("output-null", "false")),
         queue_bytes=told.queue_bytes,
         stats_interval=told.stats_interval,
+        verbose=integer(values.last("verbose", "0")),
+        exit_after=duration(values.last("exit-after", "0")),
+        notes=[f"--{name} is not needed: {NEEDLESS[name]}" for name, _, _ in told.options if name in NEEDLESS],
     )
 
 
@@ -85,7 +113,7 @@ class _Values:
         return (self.all(name) or [default])[-1]
 
 
-def _http_outputs(values: _Values, keeps_host: bool) -> Iterator[HttpOutputSettings]:
+def _http_outputs(values: _Values, keeps_host: bool, environ: Mapping[str, str]) -> Iterator[HttpOutputSettings]:
     # As gor does: 0 means the default, and the least number of workers raises the most.
     workers = integer(values.last("output-http-workers", "0")) or DEFAULT_CONNECTIONS
     max_connections = max(workers, integer(values.last("output-http-workers-min", "0")))
@@ -94,22 +122,24 @@ def _http_outputs(values: _Values, keeps_host: bool) -> Iterator[HttpOutputSetti
     for text in values.all("output-http"):
         destination, _ = parse_destination(text)
         seen[destination.shown] += 1
-        if destination.limit is not None:
-            limited = f"{destination.shown}|{destination.limit}"
-            raise ConfigurationError(f"the built-in replayer has no limits yet ({limited}): use --replayer gor")
+        proxy = proxy_for(destination.scheme, destination.host, destination.port, environ)
         yield HttpOutputSettings(
             shown=destination.shown + (f"#{seen[destination.shown]}" if seen[destination.shown] > 1 else ""),
             host=destination.host,
             port=destination.port,
             is_https=destination.scheme == "https",
-            head_edits=list(_head_edits(destination, keeps_host)),
+            head_edits=list(_head_edits(destination, keeps_host, proxy)),
             timeout_seconds=timeout,
             max_connections=max_connections,
             max_waiting=integer(values.last("output-http-queue-len", "0")) or None,
+            limit=destination.limit,
+            max_redirects=integer(values.last("output-http-redirects", "0")),
+            verifies=not boolean(values.last("output-http-skip-verify", "false")),
+            proxy=proxy,
         )
 
 
-def _head_edits(destination: Destination, keeps_host: bool) -> Iterator[HeaderEdit]:
+def _head_edits(destination: Destination, keeps_host: bool, proxy: Proxy | None) -> Iterator[HeaderEdit]:
     # Authorization first, so that a Host that has to be inserted stands before it: RFC 9110 §7.2.
     if destination.userinfo is not None:
         user, _, password = destination.userinfo.partition(":")
@@ -117,8 +147,7 @@ def _head_edits(destination: Destination, keeps_host: bool) -> Iterator[HeaderEd
         yield header_setter(b"Authorization", b"Basic " + credentials)
     if not keeps_host:
         yield header_setter(b"Host", destination.host_header.encode("ascii"))
-
-
-def _header(text: str) -> tuple[bytes, bytes]:
-    name, _, value = text.partition(":")
-    return os.fsencode(name.strip()), os.fsencode(value.strip())
+    if proxy is not None and destination.scheme == "http":
+        if proxy.authorization:
+            yield header_setter(b"Proxy-Authorization", proxy.authorization)
+        yield absolute_target(destination.host_header.encode("ascii"))

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import trio
 import trio.testing
 
+from launcher.latencies import Latencies, bucket_of
+from launcher.poller import Poller
 from launcher.replay.account import AccountPipe
-from launcher.replay.connection import Connection, Ended
-from launcher.replay.connector import Connector
-from launcher.replay.outcomes import FAILURES, OUTCOMES, Tally, status_class
+from launcher.replay.connection import MAX_AGE_SECONDS, Connection
+from launcher.replay.connector import Connector, Route
+from launcher.replay.outcomes import FAILURES, OUTCOMES, Ended, Tally, status_class
 from launcher.replay.pool import MAX_IDLE_SECONDS, ConnectionPool
 from launcher.replay.record_queue import RECORD_OVERHEAD_BYTES, RecordQueue
-from launcher.replay.resolver import Resolver
-from launcher.replay_protocol import Account, DestinationFailed, Latencies, OutputAccount, Ready, decode_line
+from launcher.replay.resolver import Found, Resolver
+from launcher.replay_protocol import Account, DestinationFailed, OutputAccount, Ready, decode_line
 
 OUTPUT = OutputAccount(destination="http://h", received=3, outcomes={"2xx": 3}, held_bytes=0, retries=0)
 
@@ -94,8 +97,9 @@ def test_a_record_without_an_outcome_is_held() -> None:
     tally.measure(0.5)
     tally.measure(0.25)
     assert tally.held() == 1
+    latencies = Latencies(2, 0.5, {bucket_of(0.5): 1, bucket_of(0.25): 1})
     assert tally.account(9) == OutputAccount(
-        destination="http://h", received=2, outcomes={"2xx": 1}, held_bytes=9, retries=0, latencies=Latencies(2, 0.5)
+        destination="http://h", received=2, outcomes={"2xx": 1}, held_bytes=9, retries=0, latencies=latencies
     )
 
 
@@ -127,94 +131,187 @@ async def test_a_full_account_pipe_keeps_other_lines_and_the_newest_account_only
         os.close(writer)
 
 
-# ---- names ---------------------------------------------------------------------------------------------------------
+# ---- names and connections -----------------------------------------------------------------------------------------
 
 
-async def test_a_name_that_is_not_found_is_a_dns_failure() -> None:
-    def not_found(*_query: object) -> object:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+@pytest.fixture
+async def poller() -> AsyncIterator[Poller]:
+    """One that runs."""
+    running = Poller()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(running.run)
+        yield running
+        nursery.cancel_scope.cancel()
 
-    trio.socket.set_custom_hostname_resolver(Resolver(not_found))
-    ended = await Connector("no.such.name", 80, None).connect()
+
+def addresses(*sockets: socket.socket) -> list[tuple[object, ...]]:
+    """What getaddrinfo would say of a name that stands for these."""
+    return [(each.family, socket.SOCK_STREAM, 6, "", each.getsockname()) for each in sockets]
+
+
+def not_found(*_query: object, **_more: object) -> object:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+def connector(poller: Poller, look_up: Callable[..., object], **more: float) -> Connector:
+    return Connector(poller, Resolver(poller, look_up, **more), Route(host="some.name", port=80))
+
+
+async def connect(connector: Connector) -> Connection | Ended:
+    """Waits for the one result."""
+    results: list[Connection | Ended] = []
+    arrived = trio.Event()
+
+    def done(result: Connection | Ended) -> None:
+        results.append(result)
+        arrived.set()
+
+    connector.connect(done)
+    with trio.fail_after(30):
+        await arrived.wait()
+    (result,) = results
+    return result
+
+
+async def find(resolver: Resolver, host: str) -> Found:
+    results: list[Found] = []
+    arrived = trio.Event()
+
+    def done(found: Found) -> None:
+        results.append(found)
+        arrived.set()
+
+    resolver.find(host, 80, done)
+    with trio.fail_after(30):
+        await arrived.wait()
+    return results[0]
+
+
+async def test_a_name_that_is_not_found_is_a_dns_failure(poller: Poller) -> None:
+    ended = await connect(connector(poller, not_found))
     assert ended == Ended("dns", "the name was not found: name or service not known")
 
 
-async def test_in_backoff_the_last_failure_is_given_without_trying() -> None:
+async def test_in_backoff_the_last_failure_is_given_without_trying(poller: Poller) -> None:
     tries = []
 
-    def not_found(*query: object) -> object:
+    def count(*query: object, **_more: object) -> object:
         tries.append(query)
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return not_found()
 
-    trio.socket.set_custom_hostname_resolver(Resolver(not_found))
-    connector = Connector("no.such.name", 80, None)
-    first = await connector.connect()
-    assert all([await connector.connect() == first for _ in range(20)])
+    connecting = connector(poller, count)
+    first = await connect(connecting)
+    assert all([await connect(connecting) == first for _ in range(20)])
     assert len(tries) == 1
 
 
-async def test_the_second_address_is_tried_when_the_first_one_is_dead() -> None:
+async def test_the_second_address_is_tried_when_the_first_one_is_dead(poller: Poller) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as dead:
         dead.bind(("127.0.0.1", 0))
-        addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", each.getsockname()) for each in (dead, listening)]
-        trio.socket.set_custom_hostname_resolver(Resolver(lambda *_query: addresses))
-        connection = await Connector("two.addresses", 80, None).connect()
+        connection = await connect(connector(poller, lambda *_query, **_more: addresses(dead, listening)))
         assert not isinstance(connection, Ended)
         connection.close()
 
 
-async def test_a_success_ends_the_backoff_of_the_connections_after_it() -> None:
+async def test_the_second_address_is_tried_when_the_first_one_is_silent(poller: Poller) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:  # a backlog that is full makes the kernel drop what comes
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        connection = await connect(connector(poller, lambda *_query, **_more: addresses(full, listening)))
+        assert not isinstance(connection, Ended)
+        listening.accept()[0].close()
+        connection.close()
+        for filler in fillers:
+            filler.close()
+
+
+async def test_when_every_address_is_dead_it_is_refused_once(poller: Poller) -> None:
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        ended = await connect(connector(poller, lambda *_query, **_more: addresses(one, other)))
+        assert ended == Ended("refused", "connection refused")
+
+
+async def test_new_connections_follow_a_name_whose_address_changes(poller: Poller) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as old, socket.create_server(("127.0.0.1", 0)) as new:
+        answers = iter([addresses(old), addresses(new)])
+        connecting = connector(poller, lambda *_query, **_more: next(answers), fresh_seconds=0)
+        for listening in (old, new):
+            connection = await connect(connecting)
+            assert not isinstance(connection, Ended)
+            listening.setblocking(False)
+            listening.accept()[0].close()
+            connection.close()
+
+
+async def test_a_success_ends_the_backoff_of_the_connections_after_it(poller: Poller) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as dead:
         dead.bind(("127.0.0.1", 0))
-        port = listening.getsockname()[1]
-        addresses = iter([dead.getsockname(), *[listening.getsockname()] * 20])
-        trio.socket.set_custom_hostname_resolver(
-            Resolver(lambda *_query: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", next(addresses))], fresh_seconds=0)
-        )
-        connector = Connector("comes.back", port, None)
-        assert await connector.connect() == Ended("refused", "connection refused")
-        while isinstance(connection := await connector.connect(), Ended):
-            pass
+        answers = iter([addresses(dead), *[addresses(listening)] * 20])
+        connecting = connector(poller, lambda *_query, **_more: next(answers), fresh_seconds=0)
+        assert await connect(connecting) == Ended("refused", "connection refused")
+        while isinstance(connection := await connect(connecting), Ended):
+            await trio.lowlevel.checkpoint()
         connection.close()
         for _ in range(5):
-            connection = await connector.connect()
+            connection = await connect(connecting)
             assert not isinstance(connection, Ended)
             connection.close()
 
 
-async def test_a_lookup_that_hangs_does_not_hold_up_other_names() -> None:
+async def test_a_lookup_that_hangs_does_not_hold_up_other_names(poller: Poller) -> None:
     release = threading.Event()
 
-    def look_up(host: bytes, *_query: object) -> object:
-        if host == b"hangs":
+    def look_up(host: str, *_query: object, **_more: object) -> object:
+        if host == "hangs":
             release.wait()
-        return [host]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
 
-    resolver = Resolver(look_up)
-    async with trio.open_nursery() as nursery:
-        for _ in range(100):  # more than trio's threads
-            nursery.start_soon(resolver.getaddrinfo, b"hangs", 80)
-        await trio.testing.wait_all_tasks_blocked()
-        try:
-            with trio.fail_after(30):
-                assert await resolver.getaddrinfo(b"works", 80) == [b"works"]
-        finally:
-            release.set()
-        nursery.cancel_scope.cancel()
+    resolver = Resolver(poller, look_up)
+    try:
+        for _ in range(100):
+            resolver.find("hangs", 80, lambda _found: None)
+        assert await find(resolver, "works") == [(socket.AF_INET, ("127.0.0.1", 80))]
+    finally:
+        release.set()
 
 
-async def test_those_who_wait_for_the_same_name_share_its_result() -> None:
+async def test_those_who_wait_for_the_same_name_share_its_result(poller: Poller) -> None:
     lookups = []
+    release = threading.Event()
 
-    def look_up(*query: object) -> object:
+    def look_up(*query: object, **_more: object) -> object:
+        release.wait()
         lookups.append(query)
-        return ["address"]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
 
-    resolver = Resolver(look_up)
-    async with trio.open_nursery() as nursery:
-        for _ in range(50):
-            nursery.start_soon(resolver.getaddrinfo, b"name", 80)
+    resolver = Resolver(poller, look_up)
+    results: list[Found] = []
+    for _ in range(50):
+        resolver.find("name", 80, results.append)
+    release.set()
+    await find(resolver, "name")
+    assert len(results) == 50
     assert len(lookups) == 1
+
+
+async def test_an_address_is_not_looked_up(poller: Poller) -> None:
+    resolver = Resolver(poller, not_found)
+    assert await find(resolver, "192.0.2.1") == [(socket.AF_INET, ("192.0.2.1", 80))]
+    assert await find(resolver, "2001:db8::1") == [(socket.AF_INET6, ("2001:db8::1", 80, 0, 0))]
+
+
+async def test_the_second_address_is_of_the_other_family(poller: Poller) -> None:
+    families = [socket.AF_INET6, socket.AF_INET6, socket.AF_INET]
+    answers = [(family, socket.SOCK_STREAM, 6, "", (str(number), 80)) for number, family in enumerate(families)]
+    found = await find(Resolver(poller, lambda *_query, **_more: answers), "name")
+    assert not isinstance(found, (OSError, UnicodeError))
+    assert [address.sockaddr[0] for address in found] == ["0", "2", "1"]
 
 
 # ---- idle connections ----------------------------------------------------------------------------------------------
@@ -224,7 +321,7 @@ def connected() -> tuple[Connection, socket.socket]:
     """A connection, and the destination's end of it."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    return Connection(ours), theirs
+    return Connection(Poller(), ours), theirs
 
 
 def has_ended(theirs: socket.socket) -> bool:
@@ -258,6 +355,28 @@ async def test_an_idle_connection_on_which_anything_came_is_closed_not_taken(wha
     assert pool.take() is None
     with pytest.raises((BrokenPipeError, ConnectionResetError)):
         theirs.send(b"x")
+    theirs.close()
+
+
+async def test_an_idle_connection_that_the_destination_closes_is_closed_at_once(poller: Poller) -> None:
+    pool = ConnectionPool()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    pool.give_back(Connection(poller, ours))
+    theirs.close()
+    with trio.fail_after(30):
+        while ours.fileno() >= 0:
+            await trio.lowlevel.checkpoint()
+    assert len(pool) == 0
+
+
+async def test_a_connection_that_has_grown_old_is_not_kept(autojump_clock: trio.testing.MockClock) -> None:
+    pool = ConnectionPool()
+    connection, theirs = connected()
+    await trio.sleep(MAX_AGE_SECONDS)
+    pool.give_back(connection)
+    assert len(pool) == 0
+    assert has_ended(theirs)
     theirs.close()
 
 

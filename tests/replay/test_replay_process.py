@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from launcher.records import frame
-from launcher.replay.outputs.stdout import SEPARATOR
+from launcher.replay.record_format import SEPARATOR
 from launcher.replay_protocol import MAX_FRAME_BYTES, Account, DestinationFailed, Ready, decode_line
 from tests.replay.harness import (
     PROGRAM,
@@ -253,23 +253,14 @@ async def test_a_first_frame_that_is_no_settings_ends_it() -> None:
 @pytest.mark.parametrize(
     ("option", "error"),
     [
-        (("http-allow-url", "^/api"), "does not have --http-allow-url (^/api) yet"),
-        (("output-tcp", "h:1"), "does not have --output-tcp (h:1) yet"),
-        (("output-http", "http://u:p@h|10%"), "has no limits yet (http://***@h|10%)"),
+        (("prettify-http", "true"), "does not have --prettify-http (true) yet"),
+        (("output-binary", "h:1"), "does not have --output-binary (h:1) yet"),
     ],
 )
 async def test_what_it_does_not_have_is_refused_by_name(option: tuple[str, str], error: str) -> None:
     async with replayer(first=settings([option])) as replaying:
         assert await replaying.process.wait() == 2
         assert await replaying.stderr() == f"Error: the built-in replayer {error}: use --replayer gor\n"
-
-
-def test_by_hand_it_says_what_it_needs() -> None:
-    for words in ([], ["--output-http", "http://next"], ["--launcher-pipe"]):
-        done = run(*words)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith("Error: --replay needs --launcher-pipe FD: only the launcher can start it")
-        assert done.stderr.count("\n") == 1
 
 
 def test_a_descriptor_that_is_not_open_is_refused() -> None:
@@ -284,7 +275,7 @@ def test_help_names_the_options_that_it_has() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     for name in ("output-http", "output-stdout", "output-null", "http-set-header", "http-original-host"):
         assert f"--{name}" in done.stdout
-    assert "--output-file" not in done.stdout
+    assert "--output-binary" not in done.stdout
 
 
 async def test_three_thousand_records_reach_two_destinations_exactly_once() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from launcher.latencies import Latencies
 from launcher.records import frame
 from launcher.replay.frames import FrameError, FrameReader
 from launcher.replay_protocol import (
@@ -15,7 +16,6 @@ from launcher.replay_protocol import (
     Account,
     Closing,
     DestinationFailed,
-    Latencies,
     OutputAccount,
     Ready,
     ReplaySettings,
@@ -94,7 +94,7 @@ def test_a_closing_frame_that_makes_no_sense_is_refused(payload: bytes) -> None:
 
 OUTPUT = OutputAccount(
     destination="http://h", received=3, outcomes={"2xx": 1, "reset": 1}, held_bytes=7, retries=1,
-    latencies=Latencies(1, 0.25),
+    latencies=Latencies(1, 0.25, {254: 1}),
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.replay.requests import Request, RequestError, edit_head, header_setter, outgoing
+from launcher.replay.requests import Request, RequestError, header_setter, outgoing
 
 PREFIX = b"1 abc 123 -1\n"
 
@@ -28,21 +28,6 @@ def test_a_header_is_set_where_it_first_stands_or_put_first(head: bytes, expecte
 def test_a_value_is_taken_literally() -> None:
     edited = header_setter(b"X.V", rb"\1\g<0>$1")(b"GET / HTTP/1.1\r\nXyV: 1\r\nX.V: 2\r\n\r\n")
     assert edited == b"GET / HTTP/1.1\r\nXyV: 1\r\nX.V: " + rb"\1\g<0>$1" + b"\r\n\r\n"
-
-
-def test_headers_set_one_after_the_other_stand_in_reverse_order() -> None:
-    edited = edit_head(PREFIX + b"GET / HTTP/1.1\r\n\r\nbody", [header_setter(b"A", b"1"), header_setter(b"B", b"2")])
-    assert edited == PREFIX + b"GET / HTTP/1.1\r\nB: 2\r\nA: 1\r\n\r\nbody"
-
-
-def test_a_body_that_looks_like_a_head_is_left_alone() -> None:
-    record = PREFIX + b"POST / HTTP/1.1\r\nContent-Length: 11\r\n\r\nX\r\nA: 1\r\n\r\n"
-    edits = [header_setter(b"A", b"2")]
-    assert edit_head(record, edits) == record.replace(b"POST / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nA: 2\r\n")
-
-
-def test_a_record_without_a_head_is_left_alone() -> None:
-    assert edit_head(b"no record", [header_setter(b"A", b"1")]) == b"no record"
 
 
 @pytest.mark.parametrize(

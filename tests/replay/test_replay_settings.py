@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from launcher.destinations import Limit
 from launcher.gor_flags import FLAGS, Word, parse_flags
 from launcher.options import ConfigurationError
 from launcher.replay.settings import HttpOutputSettings, Settings, understand
@@ -90,10 +91,13 @@ def test_the_host_is_kept(words: list[str]) -> None:
 
 def test_headers_are_set_for_all_outputs_alike() -> None:
     settings = understood("--http-set-header", "A: b: c", "--http-set-header=X-Empty:", "--output-http", "http://next")
-    head = HEAD
-    for edit in settings.head_edits:
-        head = edit(head)
-    assert head == b"GET / HTTP/1.1\r\nX-Empty: \r\nA: b: c\r\nhost: app\r\n\r\n"
+    assert settings.modify is not None
+    changed = b"1 abc 0 -1\nGET / HTTP/1.1\r\nX-Empty: \r\nA: b: c\r\nhost: app\r\n\r\n"
+    assert settings.modify(b"1 abc 0 -1\n" + HEAD) == changed
+
+
+def test_without_modifiers_nothing_is_to_be_done_with_a_record() -> None:
+    assert understood("--output-http", "http://next").modify is None
 
 
 def test_outputs_are_those_asked_for() -> None:
@@ -104,7 +108,10 @@ def test_outputs_are_those_asked_for() -> None:
     assert [each.shown for each in settings.http_outputs] == ["http://a", "http://a#2"]
 
 
-VALUES = {"output-http": "http://next", "http-set-header": "A: b", "output-http-timeout": "1s"}
+VALUES = {
+    "output-http": "http://next", "http-set-header": "A: b", "output-http-timeout": "1s", "exit-after": "1s",
+    "http-header-limiter": "A:1%", "http-param-limiter": "a:1%", "output-tcp": "next:28020",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("flag", [flag for flag in FLAGS.values() if flag.builtin], ids=lambda flag: flag.name)
@@ -121,6 +128,11 @@ def test_every_other_option_is_refused_by_name(flag: object) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_a_limit_is_refused_by_name() -> None:
-    with pytest.raises(ConfigurationError, match=r"no limits yet \(http://\*\*\*@next\|10%\)"):
-        understood("--output-http", "http://u:secret@next|10%")
+def test_a_limit_is_the_outputs_own() -> None:
+    one, two = understood("--output-http", "http://u:secret@next|10%", "--output-http", "http://next").http_outputs
+    assert (one.shown, one.limit, two.limit) == ("http://***@next", Limit(10, is_percent=True), None)
+
+
+@pytest.mark.parametrize(("words", "splits"), [([], False), (["--split-output"], True), (["--split-output=0"], False)])
+def test_the_output_is_split_if_it_is_asked_for(words: list[str], splits: bool) -> None:
+    assert understood("--output-null", *words).splits_output is splits

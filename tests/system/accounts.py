@@ -29,7 +29,7 @@ def outcomes(launched: Launched, destination: str) -> dict[str, int]:
     """What the built-in replayer said at the end of its copies for one destination, `received` included."""
     [output] = [facts for facts in _final(launched, "output") if facts["destination"] == destination]
     told = {name: int(value) for name, value in output.items() if value.isdigit()}
-    return {name: value for name, value in told.items() if name not in ("retries", "held_bytes", "latency_max_ms")}
+    return {name: value for name, value in told.items() if not name.startswith(("retries", "held", "latency_"))}
 
 
 def _final(launched: Launched, at: str) -> list[Facts]:

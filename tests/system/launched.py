@@ -35,7 +35,7 @@ Found = TypeVar("Found")
 _MARK = "SYSTEM_TEST_MARK"
 _POLL_SECONDS = 0.02
 _KILLED_ORPHANS_SECONDS = 5.0  # a replayer whose launcher was killed ends by its pipe's end
-_NOT_OUTCOMES = {"at", "level", "destination", "received", "retries", "held_bytes", "latency_max_ms", "final"}
+_NOT_OUTCOMES = {"at", "level", "destination", "received", "retries", "held_bytes", "final"}
 _FEED_ENDS = ("taken", "dropped_full", "dropped_shutdown", "lost")
 
 
@@ -319,7 +319,8 @@ class Launched:
             ends = {name: int(feed[name]) for name in _FEED_ENDS}
             assert int(feed["given"]) == sum(ends.values()), f"{feed} does not balance\n{self.story()}"
         for output in self.facts("output"):
-            outcomes = {name: int(value) for name, value in output.items() if name not in _NOT_OUTCOMES}
+            facts = {name: value for name, value in output.items() if not name.startswith("latency_")}
+            outcomes = {name: int(value) for name, value in facts.items() if name not in _NOT_OUTCOMES}
             if output.get("final") == "true":
                 assert int(output["received"]) == sum(outcomes.values()), f"{output}\n{self.story()}"
         assert self._final("balance").get("balanced") == "true", self.story()

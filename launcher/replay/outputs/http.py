@@ -1,131 +1,140 @@
 """`--output-http`: sends requests to one destination, over connections that are kept.
 
-Workers take from the queue, one request at a time each; a worker is started when a record finds none waiting, up to
-`max_connections`. So a destination that hangs, resets or answers garbage costs its own copies, and time and memory
-that are bounded. Nothing is sent twice, but a GET or HEAD without body that met a kept connection which ended before
-one byte of an answer: it is sent once more, on a new one, and counted in `retries`.
+All in plain calls, hosted by the poller: a record is sent when it is offered, if one of `max_connections` is free, and
+else when an answer frees one. So a destination that hangs, resets or answers garbage costs its own copies, and time
+and memory that are bounded.
 """
 
 from __future__ import annotations
 
-import math
-
 import trio
 
-from launcher.replay.connection import Connection, Ended
+from launcher.poller import Poller
 from launcher.replay.connector import Connector
-from launcher.replay.outcomes import STATUS_CLASSES, Tally
+from launcher.replay.delivery import Delivery
+from launcher.replay.outcomes import STATUS_CLASSES, Ended, Tally
 from launcher.replay.pool import ConnectionPool
 from launcher.replay.record_queue import RecordQueue
-from launcher.replay.requests import Request, RequestError, outgoing
+from launcher.replay.requests import RequestError, outgoing
 from launcher.replay.settings import HttpOutputSettings
+
+_MAX_STARTS = 200  # in one go: records that end at once, as in back-off, must not keep others waiting
+_SWEEP_SECONDS = 0.01  # time-outs come so late at most, not one by one
 
 
 class HttpOutput:
     """An Output."""
 
-    def __init__(self, settings: HttpOutputSettings, queue: RecordQueue, connector: Connector) -> None:
-        self.tally = Tally(settings.shown)
+    def __init__(self, settings: HttpOutputSettings, queue: RecordQueue, connector: Connector, poller: Poller) -> None:
+        self.tally = Tally(settings.shown, takes_responses=False)
+        self.pool = ConnectionPool()
+        self.connector = connector
+        self.max_redirects = settings.max_redirects
+        self.scheme = "https" if settings.is_https else "http"
         self._settings = settings
         self._queue = queue
-        self._connector = connector
-        self._pool = ConnectionPool()
-        self._workers = 0
-        self._nursery: trio.Nursery | None = None
-        self._closed = trio.Event()
+        self._poller = poller
+        self._active: dict[Delivery, None] = {}  # the oldest first
+        self._is_dispatching = False
+        self._is_sweep_due = False
+        self._is_closed = False
+        self._finished = trio.Event()
 
     def offer(self, record: bytes) -> None:
         self.tally.received += 1
-        needs_worker = not self._queue.has_takers
         if not self._queue.offer(record):
-            self.tally.count("queue_full", "the destination is slower than the traffic")
-        elif needs_worker and self._workers < self._settings.max_connections:
-            assert self._nursery is not None, "a record was offered to an output that does not run"
-            self._workers += 1
-            self._nursery.start_soon(self._work)
+            self.tally.count("queue_full", "the destination is slower than the traffic", record)
+        elif len(self._active) < self._settings.max_connections:
+            self._dispatch()
 
     def close(self) -> None:
         self._queue.close()
-        self._closed.set()
+        self._is_closed = True
+        self._finish_if_done()
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
         try:
-            async with trio.open_nursery() as self._nursery:
-                task_status.started()
-                await self._closed.wait()
+            await self._finished.wait()
         finally:
+            self._is_dispatching = True  # nothing starts any more
+            for delivery in list(self._active):
+                delivery.cancel()
+                self.delivered(delivery, Ended("unsent"))
             while (record := self._queue.take_nowait()) is not None:
                 self._end(record, Ended("unsent"))
-            self._pool.close()
+            self.pool.close()
 
     def tick(self) -> None:
-        self._pool.close_old()
+        self.pool.close_old()
 
     @property
     def held_bytes(self) -> int:
         return self._queue.held_bytes
 
-    async def _work(self) -> None:
-        """One worker, until the queue is closed and empty."""
-        is_open = True
-        while is_open:
-            # One scope serves many exchanges, its deadline moved for each: opening one costs four times as much.
-            with trio.CancelScope() as timeout:
-                is_open = await self._work_until_timeout(timeout)
+    def retried(self) -> None:
+        self.tally.retries += 1
 
-    async def _work_until_timeout(self, timeout: trio.CancelScope) -> bool:
-        while not timeout.cancel_called:
-            if not self._queue:
-                timeout.deadline = math.inf
-            record = await self._queue.take()
-            if record is None:
-                return False
-            started = trio.current_time()
-            timeout.deadline = started + self._settings.timeout_seconds
-            try:
-                ended = await self._replay(record)
-            except BaseException:  # cancelled: by its own time-out, or because the replayer has to end
-                self._end(record, self._cut_short(timeout))
-                raise
-            self._end(record, ended, trio.current_time() - started)
-        return True
+    def delivered(self, delivery: Delivery, ended: Ended) -> None:
+        del self._active[delivery]
+        if ended.outcome in STATUS_CLASSES:
+            self.tally.measure(trio.current_time() - delivery.started)
+        self._end(delivery.record, ended)
+        if self._queue:
+            self._dispatch()
+        elif self._is_closed:
+            self._finish_if_done()
 
-    def _cut_short(self, timeout: trio.CancelScope) -> Ended:
-        if timeout.cancel_called:
-            return Ended("timeout", f"no whole answer within {self._settings.timeout_seconds:g} s")
-        return Ended("unsent")
+    def _dispatch(self) -> None:
+        """Starts what waits, as far as connections are free."""
+        if self._is_dispatching:  # what has just ended was started further up in this very call
+            return
+        self._is_dispatching = True
+        try:
+            for _ in range(_MAX_STARTS):
+                if len(self._active) >= self._settings.max_connections:
+                    return
+                record = self._queue.take_nowait()
+                if record is None:
+                    return
+                self._start(record)
+            self._poller.call_later(0, self._dispatch)
+        finally:
+            self._is_dispatching = False
+            if self._is_closed:
+                self._finish_if_done()
 
-    async def _replay(self, record: bytes) -> Ended:
+    def _start(self, record: bytes) -> None:
         try:
             request = outgoing(record, self._settings.head_edits)
         except RequestError as error:
-            await trio.lowlevel.checkpoint()
-            return Ended("protocol", str(error))
-        kept = self._pool.take()
-        if kept is not None:
-            ended = await self._exchange(kept, request)
-            if not (ended.was_silent and request.is_retryable):
-                return ended
-            self.tally.retries += 1
-        connection = await self._connector.connect()
-        if isinstance(connection, Ended):
-            return connection
-        return await self._exchange(connection, request)
+            self._end(record, Ended("protocol", str(error)))
+            return
+        delivery = Delivery(self, record, request, trio.current_time())
+        self._active[delivery] = None
+        if not self._is_sweep_due:
+            self._is_sweep_due = True
+            self._poller.call_later(self._settings.timeout_seconds, self._sweep)
+        delivery.start()
 
-    async def _exchange(self, connection: Connection, request: Request) -> Ended:
-        is_reusable = False
-        try:
-            ended = await connection.exchange(request)
-            is_reusable = ended.is_reusable
-            return ended
-        finally:
-            if is_reusable:
-                self._pool.give_back(connection)
-            else:
-                connection.close()
+    def _sweep(self) -> None:
+        """Ends what has taken too long, and comes again when the next one will have."""
+        self._is_sweep_due = False
+        now = trio.current_time()
+        timeout = self._settings.timeout_seconds
+        for delivery in list(self._active):
+            left = delivery.started + timeout - now
+            if left > 0:
+                self._is_sweep_due = True
+                self._poller.call_later(max(left, _SWEEP_SECONDS), self._sweep)
+                return
+            delivery.cancel()
+            self.delivered(delivery, Ended("timeout", f"no whole answer within {timeout:g} s"))
 
-    def _end(self, record: bytes, ended: Ended, seconds: float = 0.0) -> None:
+    def _end(self, record: bytes, ended: Ended) -> None:
         self._queue.release(record)
-        self.tally.count(ended.outcome, ended.error)
-        if ended.outcome in STATUS_CLASSES:
-            self.tally.measure(seconds)
+        self.tally.count(ended.outcome, ended.error, record)
+
+    def _finish_if_done(self) -> None:
+        if not self._active and not self._queue:
+            self._finished.set()

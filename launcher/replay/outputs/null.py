@@ -18,7 +18,7 @@ class NullOutput:
 
     def offer(self, record: bytes) -> None:
         self.tally.received += 1
-        self.tally.count("written")
+        self.tally.count("written", "", record)
 
     def close(self) -> None:
         self._closed.set()

@@ -1,0 +1,34 @@
+"""What a line says of an output and of its failures: the lines of the launcher, and of a replayer run by hand."""
+
+from __future__ import annotations
+
+from launcher.latencies import Latencies
+from launcher.replay_protocol import DestinationFailed, OutputAccount
+
+
+def output_facts(output: OutputAccount) -> dict[str, object]:
+    """The facts of `at=output`."""
+    return {
+        "destination": output.destination,
+        "received": output.received,
+        **output.outcomes,
+        "retries": output.retries or None,
+        "held_bytes": output.held_bytes or None,
+        **_latency_facts(output.latencies),
+    }
+
+
+def failure_facts(failed: DestinationFailed) -> dict[str, object]:
+    """The facts of `at=destination-failed`."""
+    return {
+        "destination": failed.destination, "outcome": failed.kind, "copies": failed.count, "error": failed.error,
+    }  # fmt: skip
+
+
+def _latency_facts(latencies: Latencies) -> dict[str, object]:
+    if not latencies.count:
+        return {}
+    facts: dict[str, object] = {
+        f"latency_p{percent}_ms": latencies.percentile(percent) * 1000 for percent in (50, 95, 99)
+    }
+    return {**facts, "latency_max_ms": latencies.max_seconds * 1000}

@@ -1,0 +1,144 @@
+"""`--input-file PATTERN`: replays files of records at the times that they were recorded at, and ends with them.
+
+A thread reads ahead, a few batches at most. Each record is due at a time that is reckoned from the first one's, so
+lateness does not add up; what is late is sent at once. Only requests (type 1) are replayed.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterator, Mapping
+
+import trio
+
+from launcher.replay.inputs import InputError, InputTally, Receive
+from launcher.replay.limiters import make_limiter
+from launcher.replay.pacing import Pace
+from launcher.replay.record_files import InFile, Item, merged
+from launcher.replay.record_format import REQUEST
+from launcher.replay.stream_settings import FileInputSettings, file_input
+
+_BATCH_RECORDS = 256
+_BATCH_BYTES = 1024 * 1024
+_LONGEST_TURN_SECONDS = 0.002  # without a checkpoint, when many records are due
+
+
+class FileInput:
+    """An Input: files that share one clock. `say` prints what a dry run found."""
+
+    def __init__(self, settings: FileInputSettings, say: Callable[[str], None] = print) -> None:
+        self.tally = InputTally(f"--input-file {settings.pattern}")
+        self._settings = settings
+        self._say = say
+        self._limiter = make_limiter(settings.limit) if settings.limit else None
+        self._paths: list[str] = []
+        self._stopped = trio.Event()
+
+    def open(self) -> None:
+        pattern = self._settings.pattern
+        paths = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
+        if not paths:
+            raise InputError(f"--input-file {pattern}: no file has this name or matches it")
+        for path in paths:
+            try:
+                with open(path, "rb") as file:
+                    file.read(1)
+            except OSError as error:
+                raise InputError(f"--input-file {path}: {(error.strerror or 'error').lower()}") from None
+        self._paths = paths
+
+    async def run(self, receive: Receive) -> None:
+        if self._settings.is_dry_run:
+            await trio.to_thread.run_sync(self._dry_run, abandon_on_cancel=True)
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cancel_when_stopped, nursery.cancel_scope)
+            while await self._one_pass(receive) and self._settings.is_looped:
+                pass
+            nursery.cancel_scope.cancel()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    async def _cancel_when_stopped(self, scope: trio.CancelScope) -> None:
+        await self._stopped.wait()
+        scope.cancel()
+
+    async def _one_pass(self, receive: Receive) -> bool:
+        """Replays all files once; whether a request was among them."""
+        pace = Pace(self._settings.speed, self._settings.max_wait)
+        origin: float | None = None
+        turn = trio.current_time()
+        send, batches = trio.open_memory_channel[list[Item]](1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._read_ahead, send)
+            async for batch in batches:
+                for item in batch:
+                    if isinstance(item, InFile):
+                        self.tally.count(item.kind, item.error)
+                    elif item.type != REQUEST:
+                        self.tally.count("skipped_response")
+                    else:
+                        now = trio.current_time()
+                        origin = now if origin is None else origin
+                        due = origin + pace.next(item.timestamp_ns)
+                        if due > now:
+                            await trio.sleep_until(due)
+                            turn = trio.current_time()
+                        elif now - turn > _LONGEST_TURN_SECONDS:
+                            await trio.lowlevel.checkpoint()
+                            turn = trio.current_time()
+                        self._hand_on(item.data, receive)
+        return origin is not None
+
+    def _hand_on(self, record: bytes, receive: Receive) -> None:
+        if self._limiter is not None and not self._limiter.admits():
+            self.tally.count("limited")
+            return
+        self.tally.count("received")
+        receive(record)
+
+    async def _read_ahead(self, send: trio.MemorySendChannel[list[Item]]) -> None:
+        items = merged(self._paths, self._settings.read_depth)
+        async with send:
+            while batch := await trio.to_thread.run_sync(_batch_of, items, abandon_on_cancel=True):
+                await send.send(batch)
+
+    def _dry_run(self) -> None:
+        """In the thread."""
+        pace = Pace(self._settings.speed, self._settings.max_wait)
+        records = nbytes = responses = 0
+        wrong: list[InFile] = []
+        for item in merged(self._paths, self._settings.read_depth):
+            if isinstance(item, InFile):
+                wrong.append(item)
+            elif item.type != REQUEST:
+                responses += 1
+            else:
+                records += 1
+                nbytes += len(item.data)
+                pace.next(item.timestamp_ns)
+        self._say(
+            f"requests: {records}\nrecorded responses, not replayed: {responses}\nfiles: {len(self._paths)}\n"
+            f"bytes of requests: {nbytes}\nlongest wait: {pace.most_wait:g} s\n"
+            f"shortest wait: {pace.least_wait or 0:g} s\nfirst wait: {pace.first_wait or 0:g} s\n"
+            f"replaying takes: {pace.due:g} s\nrecords older than the one before: {pace.out_of_order}\n"
+            f"damaged: {len(wrong)}" + "".join(f"\n  {each.error}" for each in wrong[:20])
+        )
+
+
+def _batch_of(items: Iterator[Item]) -> list[Item]:
+    batch: list[Item] = []
+    nbytes = 0
+    for item in items:
+        batch.append(item)
+        nbytes += 0 if isinstance(item, InFile) else len(item.data)
+        if len(batch) >= _BATCH_RECORDS or nbytes >= _BATCH_BYTES:
+            break
+    return batch
+
+
+def new_file_input(value: str, single: Mapping[str, str]) -> FileInput:
+    """The input for `value`. Raises ConfigurationError."""
+    return FileInput(file_input(value, single))

@@ -1,0 +1,79 @@
+"""Which proxy leads to a destination, by the environment: as Go (golang.org/x/net/http/httpproxy) and gor 1.3 do it.
+
+HTTPS_PROXY for https, HTTP_PROXY for http, in capitals first; NO_PROXY is a list of `*`, names (with all below them),
+`.names` (only those below), addresses and networks, each with or without a port. Loopback is never reached by proxy.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes
+
+from launcher.destinations import parse_destination
+from launcher.options import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """An http proxy."""
+
+    host: str
+    port: int
+    authorization: bytes = field(default=b"", repr=False)  # Proxy-Authorization's value, if it wants one
+
+    def connect_request(self, host: str, port: int) -> bytes:
+        """What asks it for a tunnel. Not for the log."""
+        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n".encode("ascii")
+        credentials = b"Proxy-Authorization: %s\r\n" % self.authorization if self.authorization else b""
+        return head + credentials + b"\r\n"
+
+
+def proxy_for(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy for this destination; None for none. Raises ConfigurationError, which tells nothing of the value."""
+    name = f"{scheme}_proxy"
+    variable = name.upper() if environ.get(name.upper()) else name
+    text = environ.get(variable, "")
+    if not text or _is_local(host):
+        return None
+    excluded = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
+    if any(_excludes(entry.strip().lower(), host.lower(), port) for entry in excluded.split(",")):
+        return None
+    try:
+        place, _ = parse_destination(text)
+    except ValueError:
+        raise ConfigurationError(f"{variable} must be the address of a proxy, such as http://proxy:3128") from None
+    if place.scheme != "http":
+        raise ConfigurationError(f"{variable} must be an http proxy: one that speaks TLS itself is not supported")
+    authorization = b""
+    if place.userinfo is not None:
+        user, _, password = place.userinfo.partition(":")
+        authorization = b"Basic " + base64.b64encode(unquote_to_bytes(user) + b":" + unquote_to_bytes(password))
+    return Proxy(place.host, place.port, authorization)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _excludes(entry: str, host: str, port: int) -> bool:
+    if not entry or entry == "*":
+        return bool(entry)
+    name, colon, digits = entry.rpartition(":")
+    if colon and digits.isdigit() and (name.endswith("]") or ":" not in name):
+        if int(digits) != port:
+            return False
+        entry = name
+    entry = entry.strip("[]")
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        pass  # one of the two is a name
+    entry = entry.removeprefix("*")
+    return host.endswith(entry) if entry.startswith(".") else host == entry or host.endswith("." + entry)

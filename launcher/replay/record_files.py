@@ -1,0 +1,114 @@
+"""Reads files of records, plain or gzip, several merged by their records' times. For a thread: it blocks.
+
+Within a file, records are put in order of time inside a window of `depth` of them, because gor writes them as answers
+come. A file is opened when its first record is due to be compared, so a recording in a thousand chunks needs one
+descriptor at a time.
+"""
+
+from __future__ import annotations
+
+import gzip
+import heapq
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from launcher.replay.record_format import Damaged, Record, RecordReader
+
+_READ_BYTES = 64 * 1024
+_WINDOW_BYTES = 4 * 1024 * 1024  # of each file that is open
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class InFile:
+    """What went wrong in a file. `kind` is a counter of inputs."""
+
+    kind: str
+    error: str  # with file and position
+
+
+Item = Record | InFile
+_Heads = list[tuple[int, int, Record, Iterator[Item]]]  # of each open file: time, number, its next record, the others
+
+
+def merged(paths: Sequence[str], depth: int) -> Iterator[Item]:
+    """All records of the files by time. Never raises: a file that can't be read is an InFile."""
+    serial = count()
+    waiting: list[tuple[int, int, str]] = []  # the first record's time; not opened yet
+    for path in paths:
+        first = _first_time(path) if len(paths) > 1 else 0
+        heapq.heappush(waiting, (first, next(serial), path))
+    reading: _Heads = []
+    while waiting or reading:
+        while waiting and (not reading or waiting[0][0] <= reading[0][0]):
+            _, number, path = heapq.heappop(waiting)
+            yield from _advance(reading, number, _in_order(_items(path), depth))
+        if reading:
+            _, number, record, items = heapq.heappop(reading)
+            yield record
+            yield from _advance(reading, number, items)
+
+
+def _advance(reading: _Heads, number: int, items: Iterator[Item]) -> list[InFile]:
+    """Puts the file's next record into the heap; what went wrong before it."""
+    wrong: list[InFile] = []
+    for item in items:
+        if isinstance(item, Record):
+            heapq.heappush(reading, (item.timestamp_ns, number, item, items))
+            break
+        wrong.append(item)
+    return wrong
+
+
+def _in_order(items: Iterator[Item], depth: int) -> Iterator[Item]:
+    window: list[tuple[int, int, Record]] = []
+    nbytes = 0
+    for number, item in enumerate(items):
+        if not isinstance(item, Record):
+            yield item
+            continue
+        heapq.heappush(window, (item.timestamp_ns, number, item))
+        nbytes += len(item.data)
+        while window and (len(window) >= depth or nbytes > _WINDOW_BYTES):
+            record = heapq.heappop(window)[2]
+            nbytes -= len(record.data)
+            yield record
+    while window:
+        yield heapq.heappop(window)[2]
+
+
+def _first_time(path: str) -> int:
+    """0 for a file without one: it is read at once, and says itself what is wrong with it."""
+    return next((item.timestamp_ns for item in _items(path) if isinstance(item, Record)), 0)
+
+
+def _items(path: str) -> Iterator[Item]:
+    reader = RecordReader()
+    try:
+        for data in _bytes(path):
+            yield from (_told(event, path) for event in reader.receive(data))
+        yield from (_told(event, path) for event in reader.receive_eof())
+    except EOFError:
+        yield InFile("incomplete", f"the gzip file is cut short: {path}")
+    except (zlib.error, gzip.BadGzipFile):
+        yield InFile("malformed", f"no sound gzip from some byte on: {path}")
+    except OSError as error:
+        yield InFile("malformed", f"{(error.strerror or 'error').lower()}: {path}")
+
+
+def _told(event: Record | Damaged, path: str) -> Item:
+    if isinstance(event, Record):
+        return event
+    return InFile(event.kind, f"{event.error}: {path}, byte {event.offset}")
+
+
+def _bytes(path: str) -> Iterator[bytes]:
+    """The file's bytes, or those of its gzip members. Raises OSError, zlib.error, and EOFError at a cut member."""
+    with open(path, "rb") as file:
+        is_gzip = file.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
+        source: io.BufferedIOBase = gzip.GzipFile(fileobj=file) if is_gzip else file
+        while data := source.read1(_READ_BYTES):
+            yield data

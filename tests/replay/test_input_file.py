@@ -1,0 +1,198 @@
+"""`--input-file` and `--input-tcp`, by hand: what is replayed, when, and what is said of the rest."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from launcher.destinations import Limit
+from launcher.listen_address import parse_listen_address
+from launcher.replay.inputs import InputError
+from launcher.replay.inputs.file import FileInput
+from launcher.replay.inputs.tcp import TcpInput
+from launcher.replay.record_format import SEPARATOR
+from launcher.replay.stream_settings import FileInputSettings
+from tests.replay.harness import PROGRAM, ROOT
+
+SECOND = 10**9
+
+
+def record(number: int, seconds: float, kind: bytes = b"1") -> bytes:
+    return b"%s id%d %d -1\nGET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % (
+        kind, number, 1_700_000_000 * SECOND + round(seconds * SECOND), number
+    )  # fmt: skip
+
+
+def stream(*records: bytes) -> bytes:
+    return b"".join(each + SEPARATOR for each in records)
+
+
+async def replayed(pattern: Path, **more: object) -> tuple[list[int], list[float], FileInput]:
+    """The numbers of the requests, when each came, and the input."""
+    source = FileInput(FileInputSettings(pattern=str(pattern), **more))  # type: ignore[arg-type]
+    source.open()
+    numbers: list[int] = []
+    times: list[float] = []
+
+    def receive(data: bytes) -> None:
+        numbers.append(int(re.findall(rb" id(\d+) ", data)[0]))
+        times.append(trio.current_time())
+
+    await source.run(receive)
+    return numbers, [time - times[0] for time in times], source
+
+
+def counts(source: FileInput | TcpInput) -> dict[str, int]:
+    return {name: count for name, count in source.tally.counts.items() if count}
+
+
+@pytest.mark.parametrize("speed", [1.0, 2.0, 10.0, 0.5])
+async def test_the_spacing_is_that_of_the_recording(tmp_path: Path, speed: float) -> None:
+    recorded = [0, 0.1, 0.15, 0.4, 0.4, 1.0]
+    (tmp_path / "a.gor").write_bytes(stream(*(record(n, at) for n, at in enumerate(recorded))))
+    numbers, times, _ = await replayed(tmp_path / "a.gor", speed=speed)
+    assert numbers == list(range(6))
+    for time, at in zip(times, recorded, strict=True):
+        assert at / speed - 0.001 <= time
+    # A machine under load is late with some; that lateness is not added up: the last is near its own time.
+    assert times[-1] <= 1.05 / speed + 0.2
+
+
+async def test_the_longest_wait_is_bounded(tmp_path: Path) -> None:
+    (tmp_path / "a.gor").write_bytes(stream(record(0, 0), record(1, 3600), record(2, 3600.1)))
+    with trio.fail_after(20):
+        numbers, times, _ = await replayed(tmp_path / "a.gor", max_wait=0.2)
+    assert numbers == [0, 1, 2]
+    assert times[1] >= 0.19 and times[2] >= 0.29
+
+
+async def test_files_are_merged_by_time_and_read_in_windows(tmp_path: Path) -> None:
+    (tmp_path / "a.gor").write_bytes(stream(record(0, 0), record(4, 0.004), record(3, 0.003)))
+    members = (gzip.compress(stream(record(n, n / 1000))) for n in (1, 5))
+    (tmp_path / "b.gor.gz").write_bytes(b"".join(members))
+    (tmp_path / "c.gor").write_bytes(stream(record(2, 0.002)))
+    assert (await replayed(tmp_path / "*"))[0] == [0, 1, 2, 3, 4, 5]
+    assert (await replayed(tmp_path / "a.gor", read_depth=1))[0] == [0, 4, 3]
+
+
+async def test_only_requests_are_replayed_and_damage_is_said_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "a.gor"
+    path.write_bytes(stream(record(0, 0), record(0, 0, b"2"), b"garbage", record(1, 0)) + record(2, 0))
+    numbers, _, source = await replayed(path)
+    assert numbers == [0, 1]
+    assert counts(source) == {"received": 2, "skipped_response": 1, "malformed": 1, "incomplete": 1}
+    said = {failure.kind: failure.error for failure in source.tally.failures.take_news()}
+    offset = len(stream(record(0, 0), record(0, 0, b"2")))
+    assert said["malformed"].endswith(f": {path}, byte {offset}")
+    assert "cut short" in said["incomplete"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [(lambda data: data[:-20], "incomplete"), (lambda data: data[:-8] + bytes(8), "malformed"),
+     (lambda data: data + b"garbage", "malformed")],
+)  # fmt: skip
+async def test_a_damaged_gzip_file_is_replayed_as_far_as_it_can_be_read(
+    tmp_path: Path, damage: Callable[[bytes], bytes], kind: str
+) -> None:
+    records = [record(n, 0)[:-4] + b"\r\nX: " + os.urandom(500).hex().encode() + b"\r\n\r\n" for n in range(200)]
+    (tmp_path / "a.gz").write_bytes(damage(gzip.compress(stream(*records))))
+    numbers, _, source = await replayed(tmp_path / "a.gz")
+    assert numbers == list(range(len(numbers))) and len(numbers) >= 190
+    assert counts(source)[kind] == 1
+
+
+async def test_a_rate_drops_what_is_too_much(tmp_path: Path) -> None:
+    (tmp_path / "a.gor").write_bytes(stream(*(record(n, 0) for n in range(50))))
+    numbers, _, source = await replayed(tmp_path / "a.gor", limit=Limit(10, False))
+    assert numbers == list(range(10))
+    assert counts(source) == {"received": 10, "limited": 40}
+
+
+async def test_a_loop_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
+    (tmp_path / "a.gor").write_bytes(stream(record(0, 0), record(1, 0.001)))
+    source = FileInput(FileInputSettings(pattern=str(tmp_path / "a.gor"), is_looped=True))
+    source.open()
+    seen: list[bytes] = []
+
+    def receive(data: bytes) -> None:
+        seen.append(data)
+        if len(seen) == 7:
+            source.stop()
+
+    with trio.fail_after(20):
+        await source.run(receive)
+    assert len(seen) >= 7
+
+
+async def test_a_loop_over_nothing_ends(tmp_path: Path) -> None:
+    (tmp_path / "a.gor").write_bytes(b"")
+    with trio.fail_after(20):
+        source = FileInput(FileInputSettings(pattern=str(tmp_path / "a.gor"), is_looped=True))
+        source.open()
+        await source.run(lambda data: None)
+
+
+async def test_a_dry_run_tells_and_replays_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.gor").write_bytes(stream(record(0, 0), record(1, 10), record(2, 9), record(3, 30)))
+    said: list[str] = []
+    settings = FileInputSettings(pattern=str(tmp_path / "a.gor"), is_dry_run=True, read_depth=1, speed=2.0)
+    source = FileInput(settings, said.append)
+    source.open()
+    await source.run(lambda data: pytest.fail("a dry run replays nothing"))
+    assert "requests: 4\n" in said[0]
+    assert "replaying takes: 15 s\n" in said[0]
+    assert "longest wait: 10 s\n" in said[0]
+    assert "records older than the one before: 1\n" in said[0]
+
+
+def test_a_pattern_without_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^--input-file .*none\*: no file has this name or matches it$"):
+        FileInput(FileInputSettings(pattern=str(tmp_path / "none*"))).open()
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_by_hand_it_ends_with_its_files(tmp_path: Path) -> None:
+    data = stream(*(record(n, n / 1000) for n in range(20)))
+    (tmp_path / "a.gor").write_bytes(data)
+    done = run("--input-file", str(tmp_path / "a.gor"), "--output-file", str(tmp_path / "b.gor"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "b_0.gor").read_bytes() == data
+
+
+def test_by_hand_no_file_is_one_line_and_status_1(tmp_path: Path) -> None:
+    done = run("--input-file", str(tmp_path / "none.gor"), "--output-null")
+    assert done.returncode == 1
+    assert done.stderr == f"Error: --input-file {tmp_path}/none.gor: no file has this name or matches it\n"
+
+
+async def test_tcp_takes_records_in_any_split_and_counts_the_rest() -> None:
+    source = TcpInput(parse_listen_address("127.0.0.1:0"), max_record_bytes=1000)
+    source.open()
+    got: list[bytes] = []
+    data = stream(record(0, 0), b"garbage", record(1, 0, b"3"), record(2, 0) + bytes(2000), record(3, 0))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(source.run, got.append)
+        for size in (1, 7, 100_000):
+            connection = await trio.open_tcp_stream("127.0.0.1", source.port)
+            whole = data + record(4, 0)
+            async with connection:
+                for start in range(0, len(whole), size):
+                    await connection.send_all(whole[start : start + size])
+                await connection.send_eof()
+                assert await connection.receive_some() == b""
+        source.stop()
+    assert got == [record(0, 0), record(3, 0)] * 3
+    each = {"received": 2, "malformed": 1, "skipped_response": 1, "too_large": 1, "incomplete": 1}
+    assert counts(source) == {name: 3 * count for name, count in each.items()}
