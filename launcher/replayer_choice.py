@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.gor import Gor, Unusable, app_candidates, faults, identify, other_candidates
-from launcher.gor_flags import FLAGS, GorOption, is_output
+from launcher.gor_flags import FLAGS, GorOption, is_output, needs_gor
 from launcher.gor_processes import plan_processes
 from launcher.options import ConfigurationError
 
@@ -87,7 +87,7 @@ def _others(places: Places) -> list[Path]:
 
 
 def _only_gors(options: Sequence[GorOption]) -> list[GorOption]:
-    return [option for option in options if not FLAGS[option.name].builtin]
+    return [option for option in options if not FLAGS[option.name].builtin or needs_gor(option)]
 
 
 def _first_usable(candidates: Sequence[Path]) -> tuple[Gor | None, list[str]]:
