@@ -161,7 +161,8 @@ def fuzz_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoR
 def bench_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoReturn:
     with one_at_a_time():
         build()
-    if status := subprocess.run([sys.executable, str(ROOT / "bench" / "start.py")]).returncode:
+    status = subprocess.run([sys.executable, str(ROOT / "bench" / "start.py")]).returncode
+    if status:
         sys.exit(status)
     become([sys.executable, str(ROOT / "bench" / "proxies.py"), *passed_on])
 
