@@ -44,6 +44,7 @@ INSTALLED = VENV / "installed.json"  # which requirements the environment holds,
 PACKAGING = ROOT / "packaging"
 ONLY_IN = {"file": "only in the slug", "slug": "only in the file"}  # a form, and the mark of the other's lines
 RUNTIME, BUILD, DEVELOPMENT = "requirements.txt", "requirements-build.txt", "requirements-dev.txt"
+FUZZING = "requirements-fuzz.txt"
 ENTRY_POINT = "launcher.cli:main"
 LEFT_OUT = ("trio/_tests", "trio/_core/_tests", "trio/_tools", "sniffio/_tests", "bin")
 SHIVS_OWN = "_bootstrap/"  # its start: packaging/boot.py is ours
@@ -73,8 +74,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def split_arguments(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Our own words, and those that `demo`, `test` and `bench` hand on as they are."""
-    if argv[:1] in (["demo"], ["test"], ["bench"]) and argv[1:2] not in (["-h"], ["--help"]):
+    """Our own words, and those that `demo`, `test`, `fuzz` and `bench` hand on as they are."""
+    passing = (["demo"], ["test"], ["fuzz"], ["bench"])
+    if argv[:1] in passing and argv[1:2] not in (["-h"], ["--help"]):
         return argv[:1], argv[1:]
     return argv, []
 
@@ -92,6 +94,7 @@ def argument_parser() -> argparse.ArgumentParser:
         ("demo", demo_command, "[--keep] [-- COMMAND...]", "run an app behind the file, send traffic, show what came"),
         ("test", test_command, "[PYTEST ARGUMENTS...]", "run the tests on the built file; GOR=path names a real gor"),
         ("lint", lint_command, "", "check with ruff, mypy --strict and, where present, shellcheck"),
+        ("fuzz", fuzz_command, "[TARGET...] [--seconds N]", "look for inputs that break a promise: docs/fuzzing.md"),
         ("bench", bench_command, "[--quick] [--write]", "measure the file against a bare Python and other proxies"),
         ("buildpack", buildpack_command, "[--with-gor [PATH]]", f"make {BUILDPACK.relative_to(ROOT)}"),
     ):
@@ -148,10 +151,18 @@ def lint_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> int
     return 1 if failed else 0
 
 
+def fuzz_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoReturn:
+    with one_at_a_time():
+        install(RUNTIME, DEVELOPMENT, FUZZING)
+    os.chdir(ROOT)
+    become([str(VENV_PYTHON), "-m", "fuzz", *passed_on])
+
+
 def bench_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoReturn:
     with one_at_a_time():
         build()
-    if status := subprocess.run([sys.executable, str(ROOT / "bench" / "start.py")]).returncode:
+    status = subprocess.run([sys.executable, str(ROOT / "bench" / "start.py")]).returncode
+    if status:
         sys.exit(status)
     become([sys.executable, str(ROOT / "bench" / "proxies.py"), *passed_on])
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 PROGRAM = "start-traffic-duplicator"
 _WRONG_USAGE = 2
 _INTERRUPTED = 130
-_ANEW = "deploy it anew, or report this"
 _DEFECT = 70  # EX_SOFTWARE of sysexits.h
 
 _HELP_HEAD = f"""\
@@ -119,6 +118,12 @@ def _run(argv: Sequence[str]) -> int:
         log("unmirrored", level="warning" if plan.problems else None, reason=plan.reason, app=plan.mode.value)
     if plan.mode is Mode.ALONE:
         _become(plan.app.argv, plan.app.environ)
+    if plan.app_socket is None and environ.get("LD_LIBRARY_PATH"):
+        try:
+            _import_native()
+        except ImportError as error:
+            _tell_damage(error, environ)
+            _run_alone(plan, reading.command)
     return _run_behind_relay(plan, reading.command)
 
 
@@ -138,12 +143,37 @@ def _run_behind_relay(plan: Plan, command: Sequence[str]) -> int:
             if itself.app_has_clients() or plan.app_socket is not None:
                 app.terminate()  # nobody else would end it
                 raise
-            log("unmirrored", level="error", reason=f"{PROGRAM} is damaged: {_innermost(error)!r}", hint=_ANEW)
+            _tell_damage(error, plan.environ)
             if (status := app.status()) is not None:
                 return status  # a command that is quickly done is not done twice
             app.take_back()
-            alone = stay(command, plan.environ, port=plan.port)
-            _become(alone.argv, alone.environ)
+            _run_alone(plan, command)
+
+
+def _import_native() -> None:
+    """What trio will import that brings libraries of the system: 4 ms, spent early where others may stand in for them.
+
+    Raises ImportError: then the app need not be started twice.
+    """
+    from importlib import import_module
+
+    with suppress(ModuleNotFoundError):  # a Python without one of them: whoever needs it will tell
+        for name in ("_ssl", "_hashlib", "_ctypes"):
+            import_module(name)
+
+
+def _tell_damage(error: Exception, environ: Mapping[str, str]) -> None:
+    reason, hint = f"{PROGRAM} is damaged: {_innermost(error)!r}", "deploy it anew, or report this"
+    if isinstance(error, ImportError) and ".so" in str(error):
+        reason, hint = f"{PROGRAM} can't load a library: {error}", "deploy the app anew"
+        if environ.get("LD_LIBRARY_PATH"):
+            hint = "LD_LIBRARY_PATH is set: what is there is no such library, or another release of it"
+    log("unmirrored", level="error", reason=reason, hint=hint)
+
+
+def _run_alone(plan: Plan, command: Sequence[str]) -> NoReturn:
+    alone = stay(command, plan.environ, port=plan.port)
+    _become(alone.argv, alone.environ)
 
 
 def _innermost(error: Exception) -> Exception:

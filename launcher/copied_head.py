@@ -32,7 +32,8 @@ class HeadCopier:
         nominated = _nominated_headers(lowered)
         head = _without_lines(head, lowered, self._dropped_lines)
         if nominated:
-            head = b"\r\n".join(line for line in head.split(b"\r\n") if _name(line) not in nominated)
+            request_line, *lines = head.split(b"\r\n")  # a Connection header may spell even the request line
+            head = b"\r\n".join([request_line, *(line for line in lines if _name(line) not in nominated)])
         return head[:-2] + LOOP_GUARD + b": 1\r\n\r\n"
 
 

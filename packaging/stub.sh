@@ -163,7 +163,12 @@ td_try /usr/local/bin/python3 "$@" # only in the file
 
 # ---- without it ----
 
-td_reason="start-traffic-duplicator needs Python 3.10 or newer (${td_found:-found none}): apt-get install python3"
+td_hint='apt-get install python3' # only in the file
+td_hint='deploy the app anew' # only in the slug
+case ${LD_LIBRARY_PATH:+set}$td_found in
+  set*'does not start'*) td_hint='LD_LIBRARY_PATH is set: what is there may be no library for it' ;;
+esac
+td_reason="start-traffic-duplicator needs Python 3.10 or newer (${td_found:-found none}): $td_hint"
 [ -z "$td_damage" ] || td_reason="$td_damage; put a sound copy there" # only in the file
 [ -z "$td_damage" ] || td_reason="$td_damage; deploy the app anew" # only in the slug
 td_level=error

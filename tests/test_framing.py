@@ -10,53 +10,19 @@ import sys
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import pairwise
 
 import h11
-import httptools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher import framing, http_grammar
-from launcher.framing import Body, End, Framed, Framer, Head, Incomplete, Unframed
+from launcher.framing import Body, End, Framer, Head, Incomplete, Unframed
 from tests.framing_cases import CASES, CHUNKED, GET, MAX_HEAD_BYTES, Case, whole, with_header
+from tests.framing_oracles import Llhttp, Request, carried, completed, cut, framed, merged, single_bytes
 
 UPGRADE = with_header(b"Connection: upgrade\r\nUpgrade: websocket")
 POST = with_header(b"Content-Length: 5")
-
-
-def merged(events: Iterable[Framed]) -> list[Framed]:
-    """With neighbouring Body events joined."""
-    result: list[Framed] = []
-    for event in events:
-        if isinstance(event, Body) and result and isinstance(result[-1], Body):
-            result[-1] = Body(result[-1].data + event.data)
-        else:
-            result.append(event)
-    return result
-
-
-def framed(pieces: Iterable[bytes]) -> list[Framed]:
-    """The events of a stream whose app declines every switch at once."""
-    framer = Framer(MAX_HEAD_BYTES)
-    events: list[Framed] = []
-    for piece in pieces:
-        events += framer.receive(piece)
-        while framer.paused:
-            events += framer.resume()
-        assert framer.held_bytes <= MAX_HEAD_BYTES
-    assert framer.stopped == any(isinstance(event, Unframed) for event in events)
-    return merged(events)
-
-
-def carried(events: Iterable[Framed]) -> bytes:
-    return b"".join(getattr(event, "raw", b"") + getattr(event, "data", b"") for event in events)
-
-
-def single_bytes(data: bytes) -> Iterator[bytes]:
-    return (data[i : i + 1] for i in range(len(data)))
 
 
 def each(cases: Iterable[Case]) -> pytest.MarkDecorator:
@@ -83,15 +49,15 @@ def test_a_stream_byte_by_byte_gives_the_same_events(case: Case):
 
 @each(SHORT)
 def test_a_stream_cut_anywhere_gives_the_same_events(case: Case):
-    for cut in range(1, len(case.data)):
-        assert framed([case.data[:cut], case.data[cut:]]) == list(case.want), cut
+    for place in range(1, len(case.data)):
+        assert framed([case.data[:place], case.data[place:]]) == list(case.want), place
 
 
 @each(case for case in CASES if case not in SHORT)
 def test_a_long_stream_cut_near_its_ends_or_in_the_middle_gives_the_same_events(case: Case):
     size = len(case.data)
-    for cut in (1, 2, 3, 100, size // 2, size - 100, size - 3, size - 2, size - 1):
-        assert framed([case.data[:cut], case.data[cut:]]) == list(case.want), cut
+    for place in (1, 2, 3, 100, size // 2, size - 100, size - 3, size - 2, size - 1):
+        assert framed([case.data[:place], case.data[place:]]) == list(case.want), place
 
 
 @each(CASES)
@@ -334,11 +300,6 @@ def requests(draw) -> bytes:
     return b"%s %s HTTP/1.1\r\nHost: x\r\n%s%s%s%s\r\n%s" % (method, target, around[0], frames, around[1], switch, body)
 
 
-def cut(data: bytes, cuts: list[int]) -> list[bytes]:
-    places = sorted({0, len(data), *(place % (len(data) + 1) for place in cuts)})
-    return [data[start:end] for start, end in pairwise(places)]
-
-
 cuts = st.lists(st.integers(0, 2000), max_size=12)
 
 
@@ -378,83 +339,6 @@ def test_any_bytes_give_the_same_events_however_they_are_cut(data, cuts):
 
 
 # ---- oracles -------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Request:
-    """What an oracle says of one request: its method, target and content."""
-
-    method: bytes
-    target: bytes = b""
-    content: bytes = b""
-
-    def blurred(self) -> Request:
-        """Itself without what `Llhttp` changes."""
-        return Request(self.method, self.target, re.sub(rb"[UuV](?=pgrade:)", b"u", self.content))
-
-
-def completed(events: Iterable[Framed]) -> list[Request]:
-    found: list[Request] = []
-    for event in events:
-        if isinstance(event, Head):
-            request, is_chunked = Request(event.method, event.target), event.body_length is None
-        elif isinstance(event, Body):
-            request.content = joined_chunks(event.data) if is_chunked else event.data
-        elif isinstance(event, End):
-            found.append(request)
-    return found
-
-
-def joined_chunks(body: bytes) -> bytes:
-    """The content of a chunked body that is sound, if perhaps not whole."""
-    content = b""
-    while match := re.match(rb"([0-9A-Fa-f]+)[^\n]*\n", body):
-        size = int(match[1], 16)
-        if not size:
-            break
-        content += body[match.end() : match.end() + size]
-        body = body[match.end() + size + 2 :]
-    return content
-
-
-@dataclass
-class Llhttp:
-    """Frames as Node.js does, with an app that declines every switch.
-
-    httptools, unlike llhttp by itself, takes the body of a request with an Upgrade for the new protocol. So it gets
-    to see Vpgrade there, and contents are compared as `blurred`.
-    """
-
-    requests: list[Request] = field(default_factory=list)
-    refuses: bool = False
-
-    def __post_init__(self) -> None:
-        self._parser = httptools.HttpRequestParser(self)
-
-    def on_message_begin(self) -> None:
-        self._current = Request(b"")
-
-    def on_url(self, url: bytes) -> None:
-        self._current.target += url
-
-    def on_body(self, data: bytes) -> None:
-        self._current.content += data
-
-    def on_message_complete(self) -> None:
-        self._current.method = self._parser.get_method()
-        self.requests.append(self._current)
-
-    def receive(self, data: bytes) -> None:
-        data = re.sub(rb"(?i)(?<=\n)u(?=pgrade:)", b"V", data)
-        while data and not self.refuses:
-            try:
-                self._parser.feed_data(data)
-            except httptools.HttpParserUpgrade as switch:
-                data = data[switch.args[0] :]
-            except httptools.HttpParserError:
-                self.refuses = True
-            else:
-                break
 
 
 @each(CASES)

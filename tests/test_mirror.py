@@ -78,6 +78,12 @@ def test_connection_can_t_take_away_what_says_where_a_request_ends():
     assert Scene().send(request).copies() == [b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n" + GUARD + b"x"]
 
 
+@pytest.mark.parametrize("line", [b"GET / HTTP/1.1", b"GET http://h/ HTTP/1.1"])
+def test_connection_can_t_take_away_the_request_line(line):
+    request = b"%s\r\nHost: h\r\nConnection: get http, get / http/1.1\r\n\r\n" % line
+    assert Scene().send(request).copies() == [b"%s\r\nHost: h\r\n%s" % (line, GUARD)]
+
+
 def test_a_header_of_one_hop_is_left_out_wherever_it_stands_and_however_often():
     scene = Scene(drop_headers=("Cookie",)).send(
         b"GET / HTTP/1.1\r\nCOOKIE: a\r\nHost: h\r\ncookie: b\r\ncookie: c\r\nX: cookie: d\r\nConnection: close\r\n\r\n"

@@ -21,12 +21,12 @@ launcher::find_or_build() {
 
 # A checkout has no built file: that takes this image's Python, its pip, and a way to the package index.
 launcher::build() {
-	local checkout=$1 log
+	local checkout=$1 log said
 	log=$(mktemp)
 	output::detail "Building $LAUNCHER_NAME.pyz from the buildpack's sources"
 	if ! "$PYTHON" -I "$checkout/build.py" >"$log" 2>&1; then
-		output::error "$LAUNCHER_NAME.pyz could not be built with $PYTHON ($(python::version)):" \
-			"$(tail -n 1 "$log")" \
+		mapfile -t said < <(tail -n 5 "$log") # pip's own words, too
+		output::error "$LAUNCHER_NAME.pyz could not be built with $PYTHON ($(python::version)):" "${said[@]}" \
 			"Heroku's build images have no pip. Make the archive elsewhere: python3 build.py buildpack" \
 			"and list its address as the buildpack, instead of the git repository's."
 		rm -f "$log"

@@ -26,7 +26,12 @@ output::fail() {
 
 output::unexpected_error() {
 	output::error "traffic-duplicator could not be installed: ${BASH_SOURCE[1]##*/}, line $2: $1" \
-		"Nothing of it is in the app. To build without it, take this buildpack off the app's list."
+		"Nothing of it is left in the app. To build without it, take this buildpack off the app's list."
+}
+
+# The folder $1 by a path that holds in every working folder; it need not be there.
+output::absolute() {
+	if [[ $1 == /* ]]; then echo "$1"; else echo "$PWD/$1"; fi
 }
 
 # Seconds since the time $1 (of EPOCHREALTIME), with one decimal.
@@ -39,5 +44,5 @@ output::seconds_since() {
 output::size_of() {
 	local kibibytes
 	kibibytes=$(du -sk "$1" | cut -f 1)
-	printf '%d.%d MB' $((kibibytes / 1024)) $((kibibytes % 1024 * 10 / 1024))
+	printf '%d.%d MiB' $((kibibytes / 1024)) $((kibibytes % 1024 * 10 / 1024))
 }

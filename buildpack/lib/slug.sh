@@ -39,18 +39,34 @@ slug::is_whole() {
 }
 
 slug::build() {
-	local buildpack_dir=$1 cache_dir=$2 file=$3 run_image=$4 aside
+	local buildpack_dir=$1 cache_dir=$2 file=$3 run_image=$4 aside=$2/unfinished log status=0
+	log=$(mktemp)
+	# In the background, because `set -e` means nothing in a command whose failure is looked at.
+	{
+		trap - ERR
+		slug::put_together "$buildpack_dir" "$cache_dir" "$file" "$run_image" "$aside"
+	} >"$log" 2>&1 &
+	wait "$!" || status=$?
+	if ((status != 0)); then
+		rm -rf "$cache_dir"
+		output::fail "The launcher can't be put together in CACHE_DIR, ${cache_dir%/*}: $(tail -n 1 "$log")" \
+			"Make room there, or take this buildpack off the app's list."
+	fi
+	rm -f "$log"
+	slug::try "$aside"
+	mv "$aside" "$SLUG_DIR"
+	mv "$SLUG_DIR.sums.unfinished" "$SLUG_DIR.sums"
+}
+
+# slug::put_together BUILDPACK_DIR CACHE_DIR FILE RUN_IMAGE ASIDE: all of it, and its sums, beside its place.
+slug::put_together() {
+	local buildpack_dir=$1 cache_dir=$2 file=$3 run_image=$4 aside=$5
 	rm -rf "$cache_dir"
-	mkdir -p "$cache_dir"
-	aside=$cache_dir/unfinished
-	mkdir "$aside"
+	mkdir -p "$aside"
 	launcher::unpack "$file" "$aside"
 	if [[ -z $run_image ]]; then python::copy "$aside/python"; fi
 	gor::copy "$buildpack_dir" "$aside"
-	slug::try "$aside"
 	(cd "$aside" && find . -type f -print0 | sort -z | xargs -0 sha256sum) >"$SLUG_DIR.sums.unfinished"
-	mv "$aside" "$SLUG_DIR"
-	mv "$SLUG_DIR.sums.unfinished" "$SLUG_DIR.sums"
 }
 
 # Runs the finished folder as a dyno would, and with what an app's own Python leaves in the environment.
@@ -61,13 +77,13 @@ slug::try() {
 		python=$folder/python/bin/python3
 		if ! said=$(cd / && env -i "${poisoned[@]}" "$python" -I -S -c 'import ssl, ctypes, hashlib, encodings.idna' 2>&1); then
 			output::fail "The copy of $PYTHON does not run: ${said##*$'\n'}" \
-				"Please report this, with the stack's name: ${STACK:-unknown}."
+				"Please report this where the buildpack is from, with the stack's name: ${STACK:-unknown}."
 		fi
 	fi
 	if ! said=$(cd / && env -i "${poisoned[@]}" "$folder/bin/$LAUNCHER_NAME" --version 2>&1) ||
 		! said=$(cd / && env -i "${poisoned[@]}" "$python" -I -S -u "$folder/boot.py" --replay --help 2>&1); then
 		output::fail "$LAUNCHER_NAME does not run in this image: ${said##*$'\n'}" \
-			"Please report this, with the stack's name: ${STACK:-unknown}."
+			"Please report this where the buildpack is from, with the stack's name: ${STACK:-unknown}."
 	fi
 }
 

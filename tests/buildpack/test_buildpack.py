@@ -14,6 +14,7 @@ import pytest
 
 from launcher import __version__
 from tests.buildpack.conftest import ROOT
+from tests.system.plain_run import in_namespace
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What other buildpacks may have exported; none of it is meant for this one.
@@ -28,7 +29,7 @@ VERSION = subprocess.run(
 STEP = f"-----> Installing traffic-duplicator {__version__}\n"
 PYTHON = f"       Python: a copy of {SYSTEM_PYTHON}, {VERSION}, in the slug, because the run image may have none\n"
 NO_GOR = "       gor: none; the built-in replayer serves\n"
-DONE = "       Done in N s: N MB in the slug\n"
+DONE = "       Done in N s: N MiB in the slug\n"
 USE_IT = f"       Procfile does not use the word yet: put `web: {WORD} COMMAND...` into it\n"
 NO_PROCFILE = f"       There is no Procfile yet: put `web: {WORD} COMMAND...` into one\n"
 FROM_CACHE = "       Using what the last build left in the cache\n"
@@ -49,7 +50,7 @@ class Platform:
             [self.buildpack / "bin" / name, *arguments], env={**ENVIRON, **(environ or {})}, cwd=cwd,
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
-        done.stdout = re.sub(r"[0-9]+\.[0-9] (s|MB)\b", r"N \1", done.stdout)
+        done.stdout = re.sub(r"[0-9]+\.[0-9] (s|MiB)\b", r"N \1", done.stdout)
         return done
 
     def compile(self, **environ: str):
@@ -111,13 +112,26 @@ def test_a_second_build_takes_everything_from_the_cache_and_gives_the_same_slug(
     assert tree() == before
 
 
-@pytest.mark.parametrize("change", ["a library of the buildpack's", "the stack's Python", "gor"])
+def test_a_second_build_unpacks_copies_and_compiles_nothing(platform):
+    work = ("slug::build", "slug::try")  # what does all of that, and the trial of it
+    for is_done in (True, False):
+        traced = platform.compile(SHELLOPTS="xtrace")
+        assert traced.returncode == 0
+        assert [f" {step} " in traced.stderr for step in work] == [is_done] * len(work)
+
+
+@pytest.mark.parametrize(
+    "change", ["a library of the buildpack's", "the stack's Python", "gor", "the launcher's own file"]
+)
 def test_a_build_after_a_change_does_not_use_the_cache(change, warm):
     environ = {}
     if change == "gor":
         (warm.buildpack / "gor").mkdir()
         shutil.copy("/bin/true", warm.buildpack / "gor" / "goreplay")
         (warm.buildpack / "gor" / "LICENSE").write_text("licence")
+    elif change == "the launcher's own file":
+        with zipfile.ZipFile(warm.buildpack / f"{WORD}.pyz", "a") as file:
+            file.writestr("site-packages/launcher/new.py", "")
     elif change == "the stack's Python":
         environ["STACK"] = "heroku-22"
     else:
@@ -253,8 +267,69 @@ def test_the_slug_runs_where_it_is_moved_to_for_another_user(compiled, tmp_path)
 def test_an_app_s_own_file_of_that_name_is_left_alone(warm):
     (warm.app / "bin").mkdir()
     (warm.app / "bin" / WORD).write_text("mine")
-    assert warm.compile().returncode == 0
+    told = f"       bin/{WORD} is the app's own and stays as it is; the word alone is this buildpack's\n"
+    assert warm.compile().stdout == STEP + FROM_CACHE + PYTHON + told + NO_GOR + NO_PROCFILE + DONE
     assert (warm.app / "bin" / WORD).read_text() == "mine"
+
+
+def test_an_app_whose_bin_is_a_file_gets_no_link_and_is_told(warm):
+    (warm.app / "bin").write_text("mine")
+    done = warm.compile()
+    told = f"       bin is a file of the app's: there is no bin/{WORD}; write the word alone\n"
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == STEP + FROM_CACHE + PYTHON + told + NO_GOR + NO_PROCFILE + DONE
+    assert (warm.app / "bin").read_text() == "mine"
+
+
+def test_folders_may_be_named_from_where_one_is(warm):
+    done = warm.run("compile", Path("app"), Path("cache"), Path("env"), cwd=warm.folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    shutil.rmtree(warm.cache)
+    done = warm.run("compile", Path("app"), Path("cache"), cwd=warm.folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, STEP + PYTHON + NO_GOR + NO_PROCFILE + DONE, "")
+
+
+# ---- a checkout ---------------------------------------------------------------------------------------------------
+
+
+def checkout_at(place: Path) -> Path:
+    """The sources as a platform has them from a git address: without what .gitignore names."""
+    names = (ROOT / ".gitignore").read_text().split()
+    ignored = shutil.ignore_patterns(".git", *(name.strip("/") for name in names))
+    return Path(shutil.copytree(ROOT, place, symlinks=True, ignore=ignored))
+
+
+@pytest.fixture
+def checkout(platform: Platform) -> Platform:
+    shutil.rmtree(platform.buildpack)
+    checkout_at(platform.buildpack)
+    return platform
+
+
+def test_a_checkout_detects_and_releases_as_the_archive_does(checkout):
+    done = checkout.run("detect", checkout.app)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"traffic-duplicator {__version__}\n", "")
+    assert checkout.run("release", checkout.app).stdout == "--- {}\n"
+    assert (checkout.buildpack / "buildpack.toml").read_bytes() == (ROOT / "buildpack/buildpack.toml").read_bytes()
+
+
+def test_a_checkout_builds_the_file_from_its_sources_with_pip_and_hashes(checkout):
+    if subprocess.run([SYSTEM_PYTHON, "-I", "-m", "pip", "--version"], capture_output=True, check=False).returncode:
+        pytest.skip(f"{SYSTEM_PYTHON} has no pip")
+    pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.endswith("_proxy")}
+    done = checkout.compile(**pip)
+    building = f"       Building {WORD}.pyz from the buildpack's sources\n"
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == STEP + building + PYTHON + NO_GOR + NO_PROCFILE + DONE
+    ran = subprocess.run([checkout.app / "bin" / WORD, "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"{WORD} {__version__}\n"
+    for path in checkout.buildpack.glob("requirements*.txt"):
+        path.write_text(path.read_text().replace("sha256:", "sha256:00"))
+    (checkout.buildpack / "dist" / f"{WORD}.pyz").unlink()
+    done = checkout.compile(**pip)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f" !     {WORD}.pyz could not be built with {SYSTEM_PYTHON} ({VERSION}):\n")
+    assert "expected sha256" in done.stderr.lower()
 
 
 # ---- failures -----------------------------------------------------------------------------------------------------
@@ -314,8 +389,55 @@ def test_a_folder_that_is_missing_is_named(platform):
     fails(
         platform.compile(),
         f"BUILD_DIR, {platform.app}, is no folder.",
-        "Call bin/compile with BUILD_DIR CACHE_DIR ENV_DIR.",
+        "Usage: bin/compile BUILD_DIR CACHE_DIR [ENV_DIR]",
     )
+
+
+def test_without_arguments_the_usage_is_told(platform):
+    fails(platform.run("compile"), "Usage: bin/compile BUILD_DIR CACHE_DIR [ENV_DIR]")
+    told = "Usage: CNB_LAYERS_DIR=FOLDER CNB_PLATFORM_DIR=FOLDER bin/build, in the app's folder"
+    fails(platform.run("build", cwd=platform.app), told)
+
+
+def test_an_app_whose_profile_d_is_a_file_fails_the_build_and_nothing_is_left(warm):
+    (warm.app / ".profile.d").write_text("mine")
+    fails(
+        warm.compile(),
+        "The app's .profile.d is no folder, but scripts that run before the app must be in one.",
+        "Rename it, or take it out of the app.",
+    )
+    assert [path.name for path in warm.app.iterdir()] == [".profile.d"]
+
+
+def test_what_nobody_foresaw_fails_the_build_and_nothing_is_left(warm):
+    (warm.app / ".profile.d" / "traffic-duplicator.sh").mkdir(parents=True)
+    done = warm.compile()
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert lines[-2].startswith(" !     traffic-duplicator could not be installed: app.sh, line ")
+    assert lines[-1].startswith(" !     Nothing of it is left in the app. ")
+    assert [path.name for path in warm.app.iterdir()] == [".profile.d"]
+
+
+@pytest.mark.parametrize(
+    ("full", "told"),
+    [
+        ("cache", "The launcher can't be put together in CACHE_DIR, {}: "),
+        ("app", "The launcher (N MiB) can't be put into the app's folder: "),
+    ],
+)
+def test_a_full_disk_fails_the_build_in_two_lines(full, told, warm):
+    place = warm.folder / full
+    if full == "cache":
+        shutil.rmtree(place)
+        place.mkdir()
+    words = [warm.buildpack / "bin" / "compile", warm.app, warm.cache, warm.env]
+    words = in_namespace(f'mount -t tmpfs -o size=4m none "{place}"', *words)
+    done = subprocess.run(words, env=ENVIRON, capture_output=True, text=True, check=False)
+    first, second = re.sub(r"[0-9]+\.[0-9] MiB", "N MiB", done.stderr).splitlines()
+    assert done.returncode == 1
+    assert first.startswith(" !     " + told.format(warm.cache)) and first.endswith("No space left on device")
+    assert second == " !     Make room there, or take this buildpack off the app's list."
 
 
 # ---- Cloud Native -------------------------------------------------------------------------------------------------

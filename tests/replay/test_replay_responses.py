@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import h11
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from launcher.replay.responses import MAX_HEAD_BYTES, Response, ResponseError, ResponseReader
+from launcher.replay.responses import MAX_HEAD_BYTES, Response, ResponseError
+from tests.replay.response_oracles import agrees_with_h11, read
 
 TAIL = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n"
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: </a>\r\n\r\n"
-
-
-def read(pieces: Iterable[bytes], method: bytes = b"GET", *, ends: bool = False, **more: bool | int) -> Response | None:
-    """What the pieces make; `ends`: the connection ends after them."""
-    reader = ResponseReader(method, **more)  # type: ignore[arg-type]
-    for piece in pieces:
-        response = reader.receive(piece)
-        if response is not None:
-            return response
-    return reader.receive_eof() if ends else None
 
 
 def splits(data: bytes) -> Iterable[list[bytes]]:
@@ -176,38 +166,6 @@ def test_what_does_not_end_is_refused_before_it_is_held(endless: bytes) -> None:
 # ---- against h11 ---------------------------------------------------------------------------------------------------
 
 
-def h11_reads(data: bytes, method: bytes) -> Response | str | None:
-    """What h11 makes of the answer, in our words; "error" where it refuses."""
-    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
-    connection.send(h11.Request(method=method, target="/", headers=[("Host", "h")]))
-    connection.send(h11.EndOfMessage())
-    connection.receive_data(data)
-    status = 0
-    while True:
-        try:
-            event = connection.next_event()
-        except h11.RemoteProtocolError:
-            return "error"
-        if isinstance(event, h11.Response):
-            if event.http_version not in (b"1.0", b"1.1"):
-                return "error"  # we take HTTP/1.x only
-            status = event.status_code
-            if method == b"CONNECT" and status < 300:
-                return Response(status, is_reusable=False)  # what follows is no HTTP
-        elif event is h11.NEED_DATA:
-            return None
-        elif isinstance(event, h11.EndOfMessage):
-            is_open = connection.their_state is h11.DONE and not connection.trailing_data[0]
-            return Response(status, is_open)
-
-
-def we_read(data: bytes, method: bytes) -> Response | str | None:
-    try:
-        return read([data], method, max_body_bytes=1 << 62)
-    except ResponseError:
-        return "error"
-
-
 TEXT = st.sampled_from(
     [b"", b" ", b"OK", b"\t", b"x y", b"\xff", b"\0", b"\r", b"\n", b"\x0b", b"\x01", b"\x7f", b",", b"1", b":"]
 )
@@ -242,13 +200,4 @@ BODY = st.lists(
 )
 @example(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n z\r\n\r\n", b"GET")
 def test_we_read_what_h11_reads_and_refuse_what_it_refuses(data: bytes, method: bytes) -> None:
-    theirs, ours = h11_reads(data, method), we_read(data, method)
-    if isinstance(theirs, Response) and isinstance(ours, Response):
-        if data.startswith(b"HTTP/1.0"):  # h11 gives up every connection that speaks it
-            theirs = Response(theirs.status, ours.is_reusable)
-        assert ours == theirs
-    elif theirs is None:
-        # We may refuse at once what h11 refuses as soon as the head has ended.
-        assert ours is None or ours == "error" == h11_reads(data + b"\n\n", method)
-    else:
-        assert ours == theirs
+    assert agrees_with_h11(data, method)

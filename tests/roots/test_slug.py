@@ -155,6 +155,8 @@ def test_the_app_s_environment_differs_in_its_port_alone(enter: Enter, app: Path
     assert bare["app.mode"] == "of Java's"
 
 
+TRIO_NEEDS = ("libssl.so.3", "libcrypto.so.3", "libffi.so.8")  # through Python's own modules
+
 BROKEN = {
     "its Python is gone": "rm -r app/.traffic-duplicator/python",
     "its Python does not start": "echo >app/.traffic-duplicator/python/bin/python3",
@@ -180,6 +182,26 @@ def test_a_broken_launcher_leaves_the_app_to_itself_and_says_why_in_one_line(sta
         assert launched.stop() == 0
     assert len(launched.log.splitlines()) == 1, launched.log
     assert "unmirrored" in launched.log
+
+
+@pytest.mark.parametrize(
+    ("library", "told"),
+    [
+        ("libz.so.1", "does not start): LD_LIBRARY_PATH is set: "),
+        ("libexpat.so.1", "does not start): LD_LIBRARY_PATH is set: "),
+        *((name, f"can't load a library: /app/.heroku/python/lib/{name}: ") for name in TRIO_NEEDS),
+    ],
+)
+def test_a_foreign_library_leaves_the_app_to_itself_and_starts_it_once(library, told, enter: Enter, app: Path):
+    folder = app / ".heroku" / "python" / "lib"
+    folder.mkdir(parents=True)
+    (folder / library).write_text("junk\n")
+    words = ["start-traffic-duplicator", "--to", NOWHERE, "sh", "-c", "echo run"]
+    with boot(enter(RUN), app, words, POISON) as launched:
+        assert launched.wait() == 0
+    assert launched.output == "run\n"
+    assert len(launched.log.splitlines()) == 1, launched.log
+    assert told in launched.log and "LD_LIBRARY_PATH is set: " in launched.log
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from tests.system.slug import SYSTEM_PYTHON, WORD, lay_out
 VERSION_LINE = f"start-traffic-duplicator {__version__}\n"
 UNMIRRORED = 'traffic-duplicator at=unmirrored level=error reason="{}" app="by itself, unmirrored"\n'
 SWITCHED_OFF = UNMIRRORED.format("TRAFFIC_DUPLICATOR_ENABLED is false").replace(" level=error", "")
-NO_PYTHON = "start-traffic-duplicator needs Python 3.10 or newer (found none): apt-get install python3"
+NO_PYTHON = "start-traffic-duplicator needs Python 3.10 or newer (found none): "
 OFF = {"TRAFFIC_DUPLICATOR_ENABLED": "false"}
 SAY_WORDS = ["sh", "-c", 'printf "%s|" "PORT=$PORT" "$@"; exit 7', "sh"]
 
@@ -41,6 +41,11 @@ class Form:
     program: Path  # what is started; its first lines are sh
     folder: Path  # all that belongs to it
     tools: Path  # a PATH without any Python
+
+    @property
+    def no_python(self) -> str:
+        """Why the app is unmirrored where there is no Python at all."""
+        return NO_PYTHON + ("apt-get install python3" if self.name == "file" else "deploy the app anew")
 
     def without_python(self) -> Form:
         """The same, where no Python is found. (The machine's own may be what runs the test's app.)"""
@@ -160,7 +165,7 @@ def no_python_path(form: Form) -> dict[str, str]:
 
 def test_without_any_python_the_app_serves(form: Form) -> None:
     form.without_python()
-    assert served_unmirrored(form, **no_python_path(form)) == UNMIRRORED.format(NO_PYTHON)
+    assert served_unmirrored(form, **no_python_path(form)) == UNMIRRORED.format(form.no_python)
 
 
 def hide_python() -> str:
@@ -172,7 +177,8 @@ def hide_python() -> str:
 def test_without_any_python_the_command_runs_as_the_word_was_built(form: Form) -> None:
     shutil.rmtree(form.folder / "python", ignore_errors=True)
     words = in_namespace(f"{hide_python()}\nPATH={form.tools}", form.program, *SAY_WORDS, "{port}")
-    assert run(words, plain(form.folder) | {"PORT": "5000"}) == (7, "PORT=5000|5000|", UNMIRRORED.format(NO_PYTHON))
+    told = UNMIRRORED.format(form.no_python)
+    assert run(words, plain(form.folder) | {"PORT": "5000"}) == (7, "PORT=5000|5000|", told)
 
 
 UNFIT = {
@@ -685,7 +691,7 @@ def test_the_slugs_own_python_comes_before_the_systems_and_the_apps_is_never_tak
     without = replace(slug_form).without_python()
     shutil.rmtree(without.folder / "python")
     status, _, errors = run([without.program, "true"], environ)
-    assert (status, errors) == (0, UNMIRRORED.format(NO_PYTHON))
+    assert (status, errors) == (0, UNMIRRORED.format(without.no_python))
 
 
 def test_nothing_is_written_at_a_boot(slug_form: Form) -> None:
