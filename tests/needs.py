@@ -10,6 +10,7 @@ import pytest
 NAMESPACES = "REQUIRE_NAMESPACES"  # network, mount and PID namespaces: needs root
 GOR = "REQUIRE_GOR"
 CHROOT = "REQUIRE_CHROOT"  # root file systems made with debootstrap: needs root
+SHELLS = "REQUIRE_SHELLS"  # dash, bash and busybox
 PYTHONS = "REQUIRE_PYTHONS"
 
 
