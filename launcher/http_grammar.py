@@ -119,7 +119,7 @@ def head_fault(head: bytes) -> str:
 def judge_framing(head: RequestHead) -> Framing | str:
     """The framing, or what is wrong with it."""
     length = coding = None
-    options = b""
+    options: list[bytes] = []
     switches = head.method == b"CONNECT"
     for name, value in head.framing:
         if name == b"content-length":
@@ -133,8 +133,8 @@ def judge_framing(head: RequestHead) -> Framing | str:
         elif name == b"upgrade":
             switches = True
         else:  # Connection and, as llhttp has it, Proxy-Connection
-            options += b"," + value
-    tokens = [token.strip(b" \t") for token in options.lower().split(b",")] if options else []
+            options.append(value)  # joined at the end: adding each to a growing text would be quadratic
+    tokens = [token.strip(b" \t") for token in b",".join(options).lower().split(b",")] if options else []
     is_last = b"close" in tokens or (head.minor == b"0" and b"keep-alive" not in tokens)
     body_length = _body_length(head, length, coding)
     return body_length if isinstance(body_length, str) else Framing(body_length, switches, is_last)

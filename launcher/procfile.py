@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 WORD = "start-traffic-duplicator"
@@ -47,9 +48,9 @@ def uses(text: str, environ: Mapping[str, str]) -> Iterator[Use]:
         except ValueError as error:  # shlex's: a quote that is never closed
             yield Use(number, match[1], (), (f"the shell will refuse this line: {str(error).lower()}",))
             continue
-        found = next((index for index, word in enumerate(words) if _WORD.fullmatch(word)), None)
-        if found is not None:
-            own, warnings = _own_words(words[found + 1 :])
+        behind = _behind_the_word(words)
+        if behind is not None:
+            own, warnings = _own_words(behind)
             yield Use(number, match[1], tuple(_expanded(word, environ) for word in own), tuple(warnings))
 
 
@@ -63,6 +64,17 @@ def _split(command: str) -> list[str]:
     lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     return list(lexer)
+
+
+def _behind_the_word(words: Sequence[str]) -> list[str] | None:
+    """What follows the launcher's word, which may stand in a text for a shell: bash -c "WORD ..."."""
+    for index, word in enumerate(words):
+        if _WORD.fullmatch(word):
+            return list(words[index + 1 :])
+        if index and words[index - 1].startswith("-") and words[index - 1].endswith("c") and WORD in word:
+            with suppress(ValueError):  # not a text that a shell would take
+                return _behind_the_word(_split(word))
+    return None
 
 
 def _own_words(words: Sequence[str]) -> tuple[list[str], list[str]]:

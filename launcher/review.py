@@ -15,6 +15,7 @@ from launcher.plan import Plan, make_plan
 from launcher.procfile import WORD, Use, unknown_variables, uses
 
 _FILE = "Procfile"
+_WEB = "web"
 _WIDTH = 90
 
 
@@ -25,8 +26,12 @@ def review_procfile(environ: Mapping[str, str]) -> int:
     except FileNotFoundError:
         _say(f"There is no {_FILE} yet: put `web: {WORD} COMMAND...` into one")
         return 0
-    except (OSError, UnicodeDecodeError) as error:
-        _say(f"problem: {_FILE} can't be read: {error}")
+    except OSError as error:
+        _say(f"problem: {_FILE} can't be read: {error.strerror}")
+        return 1
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        _say(f"problem: {_FILE}:{line} is not UTF-8: save the file in that encoding")
         return 1
     found = list(uses(text, environ))
     if not found:
@@ -45,12 +50,15 @@ def _review(use: Use, environ: Mapping[str, str]) -> int:
         if not unknown:
             problems.append(f"{error}; the launcher would exit with 2, without starting the app")
     else:
-        plan = make_plan(reading, environ)
-        log.hide(plan.secrets)
-        warnings += [*plan.warnings, *hints(reading.command, plan.port)]
-        problems += _problems(reading, plan)
-        if not problems:
-            _say(f"{use.process}: {_summary(plan)}")
+        if use.process == _WEB or "port" in reading.given or not reading.command:
+            plan = make_plan(reading, environ)
+            log.hide(plan.secrets)
+            warnings += [*plan.warnings, *hints(reading.command, plan.port)]
+            problems += _problems(reading, plan)
+            if not problems:
+                _say(f"{use.process}: {_summary(plan)}")
+        else:
+            _say(f"{use.process}: would run as it is: a platform sends clients, and gives a PORT, to {_WEB} alone")
     for kind, texts in (("warning", warnings), ("problem", problems)):
         for text in texts:
             _say(f"{kind}: {_FILE}:{use.line}, {use.process}: {log.masked(text)}")

@@ -99,8 +99,12 @@ class Supervisor:
             return
         self._relay = relay = self._new_relay(self._address, lambda: self._app_doubted.set())
         _raise_descriptor_limit()
-        while not self._listen(relay):
+        while self._app_runs():  # looked at right before: once it has ended, `run` may be past its mirror's end
+            if self._listen(relay):
+                break
             await trio.sleep(_FOLLOW_SECONDS)
+        else:
+            return
         itself.note_app_clients()
         if mirroring is not None:
             mirroring.start(nursery)
@@ -138,6 +142,9 @@ class Supervisor:
                 )  # fmt: skip
             await trio.sleep(_PROBE_SECONDS)
 
+    def _app_runs(self) -> bool:
+        return self._app is not None and self._app.is_running
+
     def _listen(self, relay: Relay) -> bool:
         try:
             relay.listen(self._site.host, self._site.port)
@@ -154,7 +161,7 @@ class Supervisor:
         """Listens while the app accepts, until it accepts and nobody has asked it to stop."""
         while True:
             is_accepting = await accepts(address)
-            if self._app is None or not self._app.is_running:
+            if not self._app_runs():
                 return  # what accepts there now was left over by the app: no client may meet it
             if is_accepting and not relay.is_listening:
                 self._listen(relay)

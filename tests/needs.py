@@ -11,6 +11,7 @@ NAMESPACES = "REQUIRE_NAMESPACES"  # network, mount and PID namespaces: needs ro
 GO = "REQUIRE_GO"
 GOR = "REQUIRE_GOR"
 CHROOT = "REQUIRE_CHROOT"  # root file systems made with debootstrap: needs root
+SHELLS = "REQUIRE_SHELLS"  # dash, bash and busybox
 PYTHONS = "REQUIRE_PYTHONS"
 
 

@@ -7,6 +7,7 @@ import random
 import re
 import signal
 import sys
+import time
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -513,6 +514,7 @@ _LINE = b"GET / HTTP/1.1\r\n"
 SPITEFUL = {
     "lines, the last one bad": _LINE + b"a:b\r\n" * (N // 5) + b"bad\r\n\r\n",
     "lines that matter, the last one bad": _LINE + b"connection:\r\n" * (N // 13) + b"bad\r\n\r\n",
+    "Connections": _LINE + b"connection:a\r\n" * (N // 14) + b"\r\n",
     "lines of both kinds": _LINE + b"upgrade:\r\ncookie:\r\n" * (N // 18) + b"\r\n",
     "a name without a colon": _LINE + b"a" * N + b"\r\n\r\n",
     "names with spaces": _LINE + b"a " * (N // 2) + b"\r\n\r\n",
@@ -550,3 +552,15 @@ def test_a_megabyte_meant_to_be_slow_takes_linear_time(data):
             framer = Framer(max_head_bytes=2 * N)
             for piece in pieces:
                 framer.receive(piece)
+
+
+@pytest.mark.parametrize("line", [b"connection:a\r\n", b"upgrade:a\r\n", b"x:a\r\n"])
+def test_sixteen_times_as_many_headers_cost_about_sixteen_times_as_much(line):
+    def seconds(nbytes: int) -> float:
+        data = _LINE + line * (nbytes // len(line)) + b"\r\n"
+        framer = Framer(max_head_bytes=8 * N)
+        begun = time.process_time()
+        assert len(framer.receive(data)) == 2
+        return time.process_time() - begun
+
+    assert seconds(4 * N) < 64 * min(seconds(N // 4) for _ in range(5))  # quadratic: 256

@@ -24,6 +24,8 @@ def words(command: str, **environ: str) -> tuple[str, ...]:
         ("start-traffic-duplicator puma > log 2>&1", ("puma",)),
         ('start-traffic-duplicator puma -e "a b"', ("puma", "-e", "a b")),
         ("start-traffic-duplicator", ()),
+        ('bash -c "cd x && exec start-traffic-duplicator --sample 10 puma"', ("--sample", "10", "puma")),
+        ("env A=b sh -ec 'start-traffic-duplicator puma; echo done' x", ("puma",)),
     ],
 )
 def test_the_words_behind_the_word_are_split_as_a_shell_splits_them(command, expected):

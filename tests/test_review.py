@@ -82,10 +82,30 @@ def test_a_command_that_is_missing_is_a_problem(review):
 
 
 def test_every_line_that_uses_the_word_is_judged(review):
-    status, said = review("a: start-traffic-duplicator x\nb: start-traffic-duplicator --sample z y\n", **TO)
+    lines = "web: start-traffic-duplicator x\nb: start-traffic-duplicator --sample z y\n"
+    status, said = review(lines, **TO)
     assert status == 1
-    assert said.startswith("a: copies ")
+    assert said.startswith("web: copies ")
     assert "problem: Procfile:2, b: " in said
+
+
+def test_a_process_without_clients_is_no_problem(review):
+    assert review("worker: start-traffic-duplicator sidekiq") == (
+        0,
+        "worker: would run as it is: a platform sends clients, and gives a PORT, to web alone\n",
+    )
+
+
+def test_a_process_with_a_port_of_its_own_is_judged_as_web_is(review):
+    status, said = review("api: start-traffic-duplicator --port 80 puma")
+    assert status == 1
+    assert said.startswith("problem: Procfile:1, api: there is no destination")
+
+
+def test_a_word_in_a_shell_s_text_is_judged(review):
+    status, said = review("web: bash -c 'cd x && exec start-traffic-duplicator puma -p 3000'", **TO)
+    assert status == 0
+    assert "the fixed port 3000" in said.replace("\n ", "")
 
 
 def test_the_kill_switch_is_told(review):
@@ -99,7 +119,7 @@ def test_the_kill_switch_is_told(review):
     [
         (None, 0, "There is no Procfile yet: "),
         ("web: puma", 0, "Procfile does not use the word yet: "),
-        (b"web: \xff", 1, "problem: Procfile can't be read: "),
+        (b"a: b\nweb: \xff", 1, "problem: Procfile:2 is not UTF-8: "),
     ],
 )
 def test_a_procfile_that_says_nothing_of_the_word(review, procfile, status, start):

@@ -174,6 +174,7 @@ class ResponseReader:
             return False
         if trailers[:1] in b" \t" or not _TRAILERS.fullmatch(_unfolded(trailers)):
             raise ResponseError("the answer's trailers are not valid")
+        _framing(tuple(_FRAMING.findall(b"\n" + trailers)))  # h11 refuses there, too, what a head must not say
         return self._end()
 
     def _take_paragraph(self) -> bytes | None:

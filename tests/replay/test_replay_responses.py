@@ -126,6 +126,8 @@ def test_a_body_longer_than_the_bound_is_not_read_and_its_connection_not_used_ag
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n",
+        CHUNKED + b"\r\n0\r\nTransfer-Encoding: gzip\r\n\r\n",
+        CHUNKED + b"\r\n0\r\nX: y\r\nContent-Length: 1, 2\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n 2\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 123456789012345678901\r\n\r\n",

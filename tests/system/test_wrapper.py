@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from launcher import __version__
+from tests import needs
 from tests.needs import PYTHONS, unavailable
 from tests.pythons import TOO_OLD, find_python, supported_pythons
 from tests.system.launched import Product, app
@@ -551,7 +552,7 @@ def shell_words(name: str) -> list[str]:
     words = SHELLS[name]
     path = shutil.which(words[0])
     if path is None:
-        pytest.skip(f"this machine has no {words[0]}")
+        unavailable(f"this machine has no {words[0]}", needs.SHELLS)
     return [path, *words[1:]]
 
 
