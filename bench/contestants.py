@@ -162,20 +162,23 @@ def place(folder: Path, answer_bytes: int, download_bytes: int) -> Iterator[Plac
 # ---- contestants --------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def ours(here: Place) -> Iterator[Running]:
-    port, app_port = free_port(), free_port()
-    answer = (here.folder / "app.http").read_text().replace(f":{here.app}", f":{app_port}")
-    command = nginx(here.folder, "own", answer)
-    words = [FILE, "--to", f"http://127.0.0.1:{here.sink}", "--app-port", str(app_port)]
-    words += ["--host", "127.0.0.1", "--stats-interval", "0", *command]
-    with program(words, port, PORT=str(port)) as launcher:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not (replayers := tuple(pid for pid in children(launcher.pid) if _is_replayer(pid))):
-            if time.monotonic() > deadline:
-                raise RuntimeError("the launcher has no replayer")
-            time.sleep(0.02)
-        yield Running(port, (launcher.pid,), replayers)
+def launcher(*options: str) -> Callable[[Place], Iterator[Running]]:
+    @contextmanager
+    def ours(here: Place) -> Iterator[Running]:
+        port, app_port = free_port(), free_port()
+        answer = (here.folder / "app.http").read_text().replace(f":{here.app}", f":{app_port}")
+        command = nginx(here.folder, "own", answer)
+        words = [FILE, *options, "--to", f"http://127.0.0.1:{here.sink}", "--app-port", str(app_port)]
+        words += ["--host", "127.0.0.1", "--stats-interval", "0", *command]
+        with program(words, port, PORT=str(port)) as process:
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not (replayers := tuple(pid for pid in children(process.pid) if _is_replayer(pid))):
+                if time.monotonic() > deadline:
+                    raise RuntimeError("the launcher has no replayer")
+                time.sleep(0.02)
+            yield Running(port, (process.pid,), replayers)
+
+    return ours  # type: ignore[return-value]
 
 
 def _is_replayer(pid: int) -> bool:
@@ -233,11 +236,12 @@ def needs_file() -> str | None:
     return None if FILE.exists() else f"{FILE.name} is missing: run python3 build.py"
 
 
-OURS, EM_PROXY, NGINX, HAPROXY, HAPROXY_SPLICE = (
-    "traffic-duplicator", "em-proxy", "nginx mirror", "HAProxy", "HAProxy, splice-auto",
+OURS, OURS_UNCOPIED, EM_PROXY, NGINX, HAPROXY, HAPROXY_SPLICE = (
+    "traffic-duplicator", "traffic-duplicator, --sample 0", "em-proxy", "nginx mirror", "HAProxy", "HAProxy, splice-auto",
 )  # fmt: skip
 CONTESTANTS = (
-    Contestant(OURS, ours, needs_file),  # type: ignore[arg-type]
+    Contestant(OURS, launcher(), needs_file),
+    Contestant(OURS_UNCOPIED, launcher("--sample", "0"), needs_file),  # requests are told apart, and none is copied
     Contestant(EM_PROXY, em_proxy, needs_em_proxy),  # type: ignore[arg-type]
     Contestant(NGINX, nginx_mirror, needs("nginx", "nginx-light")),  # type: ignore[arg-type]
     Contestant(HAPROXY, haproxy(""), needs("haproxy", "haproxy")),

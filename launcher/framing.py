@@ -59,6 +59,8 @@ class Incomplete:
     """The connection ended after the head of a request and before its end."""
 
 
+_END = End()  # one serves for all
+
 Framed = Head | Body | End | Unframed | Incomplete
 
 
@@ -264,7 +266,7 @@ class Framer:
             self._read = Framer._read_chunked
 
     def _end(self, events: list[Framed]) -> None:
-        events.append(End())
+        events.append(_END)
         self.paused = self._switches
         self._read = Framer._hold if self._switches else self._after
 

@@ -116,8 +116,13 @@ def head_fault(head: bytes) -> str:
     return next(reason for reason, pattern in _HEAD_FAULTS if pattern.search(head))
 
 
+_WITHOUT_A_WORD = {minor: Framing(body_length=0, switches=False, is_last=minor == b"0") for minor in (b"0", b"1")}
+
+
 def judge_framing(head: RequestHead) -> Framing | str:
     """The framing, or what is wrong with it."""
+    if not head.framing and head.method != b"CONNECT":
+        return _WITHOUT_A_WORD[head.minor]
     length = coding = None
     options: list[bytes] = []
     switches = head.method == b"CONNECT"
