@@ -237,11 +237,12 @@ def needs_file() -> str | None:
 
 
 OURS, OURS_UNCOPIED, EM_PROXY, NGINX, HAPROXY, HAPROXY_SPLICE = (
-    "traffic-duplicator", "traffic-duplicator, --sample 0", "em-proxy", "nginx mirror", "HAProxy", "HAProxy, splice-auto",
+    "traffic-duplicator", "traffic-duplicator, --sample 0",
+    "em-proxy", "nginx mirror", "HAProxy", "HAProxy, splice-auto",
 )  # fmt: skip
 CONTESTANTS = (
     Contestant(OURS, launcher(), needs_file),
-    Contestant(OURS_UNCOPIED, launcher("--sample", "0"), needs_file),  # requests are told apart, and none is copied
+    Contestant(OURS_UNCOPIED, launcher("--sample", "0"), needs_file),  # tells requests apart and copies none
     Contestant(EM_PROXY, em_proxy, needs_em_proxy),  # type: ignore[arg-type]
     Contestant(NGINX, nginx_mirror, needs("nginx", "nginx-light")),  # type: ignore[arg-type]
     Contestant(HAPROXY, haproxy(""), needs("haproxy", "haproxy")),

@@ -192,9 +192,9 @@ def write_page(lines: Sequence[str], rounds: int, seconds: int) -> None:
 
 Written by `python3 build.py bench --write`; bench/proxies.py says how it measures. Processor time of the proxy's own
 process, the median of {rounds} rounds of {seconds} s each; in brackets the smallest and the largest. HAProxy mirrors
-nothing: it is the floor. What sends our copies on is a process of its own, told as "replayer"; em-proxy and nginx send
-theirs themselves. With --sample 0 our requests are told apart and none is copied: the difference is the price of a copy.
-The rest of our cost is Python's own, and what the kernel takes to receive and send four times a request, as for HAProxy.
+nothing: it is the floor. What sends our copies on is a process of its own, told as "replayer"; em-proxy and nginx
+send theirs themselves. With --sample 0 our requests are told apart and none is copied: the difference is the price of
+a copy. The rest is Python's own, and what the kernel takes for four receives and sends a request, as with HAProxy.
 
 Machine: {os.cpu_count()} cores, {platform.system()} {platform.release()}; {versions()}.
 
