@@ -289,7 +289,6 @@ async def test_random_streams_arrive_as_they_were_sent_while_the_mirror_is_stuck
         sent = [requests(rng) for _ in range(4)]
         await exchange(made.stage, rng, [each.data for each in sent], endings=endings)
         assert made.mirror.budget.used_bytes <= STUCK_BUFFER
-        counters = made.counters()
-        if endings == ["fin"]:
-            assert counters.get("seen", 0) == sum(len(x.copied) + x.large + x.is_garbled for x in sent)
+        most = sum(len(each.copied) + each.large + each.is_garbled for each in sent)
+        assert made.mirror.counters.seen <= most  # fewer: where no head could be held, copying ended
         assert queue.counters.taken == 0
