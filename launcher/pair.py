@@ -130,6 +130,7 @@ class Pair:
         self._tap: Tap | None = None
         self.is_connecting = True
         self.is_closed = False
+        self._is_app_reset = False  # told by a send: a reset is told once, and what is read afterwards is an end
         self.half_closed_since: float | None = None  # or the last sign of life since
 
     def start(self, tap: Tap | None) -> None:
@@ -296,20 +297,22 @@ class Pair:
             sent = data.drain(flow.sink.sock.fileno()) if isinstance(data, Pipe) else flow.send(data)
         except BlockingIOError:
             return 0
-        except OSError:
-            self._sink_is_gone(flow)
+        except OSError as error:
+            self._sink_is_gone(flow, error)
             return None
         if flow is self._downward and self._owner.is_draining:
             self._owner.delivered(sent)
         return sent
 
-    def _sink_is_gone(self, flow: Flow) -> None:
-        """A client that is gone is a reset for the app. Of an app that is gone the client still gets the last words."""
+    def _sink_is_gone(self, flow: Flow, error: OSError) -> None:
+        """A client that is gone is a reset for the app. Of an app that is gone the client still gets the last words,
+        and then the end that it was: EPIPE tells of a reset behind a FIN, which `_receive` finds."""
         flow.pending = None
         self._stop_splicing(flow)
         if flow is self._downward:
             self.reset()
             return
+        self._is_app_reset = error.errno != errno.EPIPE
         flow.has_ended = flow.is_finished = True
         if self._downward.is_finished:
             self.close()
@@ -327,14 +330,19 @@ class Pair:
 
     def _finish(self, flow: Flow) -> None:
         flow.is_finished = True
+        if flow is self._downward and self._is_app_reset:
+            self.reset()
+            return
         other = self._upward if flow is self._downward else self._downward
         if other.is_finished or (flow is self._downward and self._owner.is_draining):
             self.close()
             return
         try:
             flow.sink.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.reset()  # ENOTCONN: the sink has been reset meanwhile
+        except OSError:  # ENOTCONN: the sink has been reset meanwhile
+            if flow is self._downward:
+                self.reset()
+            # else: what the app said before is still to be read, and behind it the reset
 
     def _update_waits(self) -> None:
         for side, out_of, into in (

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import array
 import errno
+import fcntl
 import os
 import resource
 import socket
 import struct
+import termios
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
@@ -226,6 +229,79 @@ async def test_an_app_s_reset_is_the_client_s_reset():
         await expect_reset(client)
 
 
+def send_now(stream: trio.SocketStream, data: bytes) -> None:
+    """Without giving the relay a turn: what is done next is ready for it in the same batch, behind this."""
+    assert stream.socket._sock.send(data) == len(data)
+
+
+def unread_bytes(sock: socket.socket) -> int:
+    nbytes = array.array("i", [0])
+    fcntl.ioctl(sock.fileno(), termios.FIONREAD, nbytes)
+    return nbytes[0]
+
+
+async def test_an_app_s_reset_is_the_client_s_reset_also_when_a_send_meets_it_first():
+    """The error is told once: what is read afterwards looks like the end of a complete answer."""
+    async with stage() as s:
+        client, app = await s.pair()
+        await app.send_all(b"HTTP/1.1 200 OK\r\n\r\nhalf of")
+        assert await read_exactly(client, 26) == b"HTTP/1.1 200 OK\r\n\r\nhalf of"
+        send_now(client, b"x")
+        reset(app)
+        await expect_reset(client)
+        await until(lambda: s.relay.open_connections == 0)
+
+
+async def test_an_app_s_reset_is_the_client_s_reset_also_when_bytes_wait_for_the_app():
+    async with stage() as s:
+        client, app = await s.pair()
+        (pair,) = s.relay._pairs
+        pair.app.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        app.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        while pair._upward.pending is None:  # nobody reads it there
+            send_now(client, b"x" * 10_000)
+            await until(lambda: not unread_bytes(pair.client.sock))
+        reset(app)
+        await expect_reset(client)
+
+
+@pytest.mark.parametrize("more", [b"", b"more"])
+async def test_the_last_words_before_an_app_s_reset_reach_the_client(more):
+    """An app that answers early and closes leaves bytes unread: its kernel sends a reset behind the answer."""
+    async with stage() as s:
+        client, app = await s.pair()
+        await client.send_all(b"x" * 1000)
+        await trio.lowlevel.wait_readable(app.socket)
+        if more:
+            send_now(client, more)
+        send_now(app, b"413 too large")
+        app.socket.close()
+        assert await read_exactly(client, 13) == b"413 too large"
+        await expect_reset(client)
+
+
+async def test_the_last_words_before_an_app_s_reset_reach_a_client_that_half_closes_meanwhile():
+    async with stage() as s:
+        client, app = await s.pair()
+        await client.send_all(b"x" * 1000)
+        await trio.lowlevel.wait_readable(app.socket)
+        client.socket.shutdown(socket.SHUT_WR)
+        send_now(app, b"413 too large")
+        app.socket.close()
+        assert await read_exactly(client, 13) == b"413 too large"
+        await expect_reset(client)
+
+
+async def test_an_answer_that_ended_well_ends_well_though_the_client_sends_on():
+    async with stage() as s:
+        client, app = await s.pair()
+        await app.send_all(b"answer")
+        app.socket.close()
+        send_now(client, b"x")
+        send_now(client, b"y")
+        assert await read_all(client) == b"answer"
+
+
 async def test_an_early_answer_reaches_a_client_that_is_still_sending():
     async with stage() as s:
         client, app = await s.pair()
@@ -275,7 +351,8 @@ async def test_a_listener_that_was_closed_refuses_and_connections_live_on():
         client, app = await s.pair()
         s.relay.stop_listening()
         with pytest.raises(OSError, match="all attempts to connect"):
-            await s.connect()
+            while True:  # a thread in poll(2) holds the closed listener open until it has been woken
+                await s.connect()
         await client.send_all(b"x")
         assert await read_exactly(app, 1) == b"x"
 
