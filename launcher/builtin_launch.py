@@ -88,6 +88,11 @@ class BuiltinLaunch:
         """Whether each record goes to one of its outputs only."""
         return any(option.name == "split-output" and option.value == "true" for option in self.options)
 
+    @property
+    def has_middleware(self) -> bool:
+        """Whether a program of the user's decides what the outputs get."""
+        return any(option.name == "middleware" for option in self.options)
+
     def _settings(self) -> ReplaySettings:
         return ReplaySettings(
             options=tuple((option.name, option.value, option.shown) for option in self.options),
@@ -168,5 +173,8 @@ def _sum(before: OutputAccount, now: OutputAccount) -> OutputAccount:
         outcomes=dict(Counter(before.outcomes) + Counter(now.outcomes)),
         held_bytes=now.held_bytes,
         retries=before.retries + now.retries,
+        responses=before.responses + now.responses,
+        tracked=before.tracked + now.tracked,
+        untracked=before.untracked + now.untracked,
         latencies=before.latencies + now.latencies,
     )

@@ -82,7 +82,7 @@ _FLAGS = (
     Flag("output-http-stats", BOOL, builtin=True),
     Flag("output-http-stats-ms", INT, builtin=True, minimum=1000),  # 1.3.2 divides by the whole seconds
     Flag("output-http-timeout", DURATION, builtin=True),
-    Flag("output-http-track-response", BOOL),
+    Flag("output-http-track-response", BOOL, builtin=True),
     Flag("output-http-worker-timeout", DURATION, builtin=True, since=(1, 3)),
     Flag("output-http-workers", INT, builtin=True),
     Flag("output-http-workers-min", INT, builtin=True),

@@ -82,6 +82,9 @@ class OutputAccount:
     outcomes: Mapping[str, int]  # only those that occurred; their names and meanings: launcher/replay/outcomes.py
     held_bytes: int
     retries: int  # GET and HEAD sent a second time because an idle connection had been closed
+    responses: int = 0  # of `received`: answers, not requests
+    tracked: int = 0  # answers that were handed on to the outputs that take them
+    untracked: int = 0  # answers that were to be handed on and did not fit
     latencies: Latencies = field(default_factory=Latencies)
 
 
@@ -136,7 +139,7 @@ def decode_line(line: bytes) -> Told:
 
 
 def _output_account(facts: Mapping[str, Any]) -> OutputAccount:
-    names = ("destination", "received", "outcomes", "held_bytes", "retries")
+    names = ("destination", "received", "outcomes", "held_bytes", "retries", "responses", "tracked", "untracked")
     latencies = facts["latencies"]
     buckets = {int(bucket): count for bucket, count in latencies["buckets"].items()}  # JSON's names are text
     return OutputAccount(

@@ -58,6 +58,7 @@ class Stats:
         for name, received, taken in self._received():
             if received > taken:
                 yield f"{name} received {received} copies, of {taken} taken"
+        yield from self._untold_responses()
 
     def _tell(self, at: str, *, final: bool | None = None) -> None:
         log(at, final=final, **as_dict(self._mirror.counters))
@@ -83,9 +84,20 @@ class Stats:
         for replayer, outputs in together.items():
             taken = replayer.feed.queue.counters.taken
             if isinstance(replayer.launch, BuiltinLaunch) and replayer.launch.splits_output:
-                yield "all", sum(output.received for output in outputs), taken
+                yield "all", sum(output.received - output.responses for output in outputs), taken
             else:
-                yield from ((output.destination, output.received, taken) for output in outputs)
+                yield from ((output.destination, output.received - output.responses, taken) for output in outputs)
+
+    def _untold_responses(self) -> Iterator[str]:
+        """Answers that were tracked, but not received by an output that takes them: each gets all, or takes none."""
+        for replayer in self._replayers:
+            if not isinstance(replayer.launch, BuiltinLaunch) or replayer.launch.has_middleware:
+                continue
+            outputs = replayer.launch.account.outputs()
+            tracked = sum(output.tracked for output in outputs)
+            for output in outputs:
+                if output.responses not in (0, tracked):
+                    yield f"{output.destination} received {output.responses} answers, of {tracked} tracked"
 
     def _outputs(self) -> Iterator[tuple[Replayer, OutputAccount]]:
         """Of each built-in replayer, each output's account."""

@@ -15,6 +15,7 @@ from launcher.replay.pool import ConnectionPool
 from launcher.replay.redirects import redirected
 from launcher.replay.requests import Request
 from launcher.replay.responses import ResponseReader
+from launcher.replay.tracking import KeptAnswer
 
 
 class Dispatcher(Protocol):
@@ -24,6 +25,10 @@ class Dispatcher(Protocol):
     connector: Connector
     max_redirects: int
     scheme: str
+    max_body_bytes: int  # of an answer that is worth reading to its end
+
+    def new_kept_answer(self) -> KeptAnswer | None:
+        """Where an answer's bytes go; None if nobody wants them."""
 
     def retried(self) -> None:
         """A request is sent once more."""
@@ -35,7 +40,9 @@ class Dispatcher(Protocol):
 class Delivery:
     """`cancel` gives it up: then nobody is told of its end."""
 
-    __slots__ = ("_attempt", "_connection", "_is_kept", "_output", "_redirects_left", "record", "request", "started")
+    __slots__ = (
+        "_attempt", "_connection", "_is_kept", "_output", "_redirects_left", "answer", "record", "request", "started",
+    )  # fmt: skip
 
     def __init__(self, output: Dispatcher, record: bytes, request: Request, started: float) -> None:
         self._output = output
@@ -46,6 +53,7 @@ class Delivery:
         self._attempt: Attempt | None = None
         self._is_kept = False
         self._redirects_left = output.max_redirects
+        self.answer: KeptAnswer | None = None
 
     def start(self) -> None:
         """Sends the request, on a connection that is idle, or on a new one."""
@@ -62,6 +70,7 @@ class Delivery:
             self._connection.close()
         if self._attempt is not None:
             self._attempt.cancel()
+        self._release_answer()
 
     def exchanged(self, connection: Connection, ended: Ended) -> None:
         """The connection's exchange has ended."""
@@ -72,13 +81,16 @@ class Delivery:
             connection.close()
         if ended.was_silent and self._is_kept and self.request.is_retryable:
             self._output.retried()
+            self._release_answer()
             self._connect()
         elif following := self._redirected(ended):
             self._redirects_left -= 1
             self.request = following
+            self._release_answer()
             self.start()
         else:
             self._output.delivered(self, ended)
+            self._release_answer()
 
     def _redirected(self, ended: Ended) -> Request | None:
         response = ended.response
@@ -99,5 +111,14 @@ class Delivery:
 
     def _exchange(self, connection: Connection) -> None:
         self._connection = connection
-        reader = ResponseReader(self.request.method, needs_keep_alive=self.request.is_http10)
+        self.answer = self._output.new_kept_answer()
+        reader = ResponseReader(
+            self.request.method, needs_keep_alive=self.request.is_http10,
+            max_body_bytes=self._output.max_body_bytes, keeper=self.answer,
+        )  # fmt: skip
         connection.exchange(self.request, reader, self)
+
+    def _release_answer(self) -> None:
+        if self.answer is not None:
+            self.answer.release()
+            self.answer = None

@@ -5,7 +5,7 @@ have been, which keeps its turn. So, split or not, each request is received by e
 
 Responses, recorded (type 2) or from a destination (type 3), are not modified, and go to outputs that take them: no
 http output does, and counts none. One whose request was left out is left out, too. With --split-output it follows its
-request, as long as that is among the last ten thousand.
+request, as long as that is among the last ten thousand; the answer of a destination goes to all that take answers.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from launcher.replay.outputs import Output
 
 _T = TypeVar("_T")
 _RESPONSE_STARTS = (b"2 ", b"3 ")  # gor's types: recorded, from a destination
+_REPLAYED = b"3 "
 _IDENTITY_BYTES = 64  # gor's have 24 digits, and stand behind the type
 _MANY = 10_000  # identities that are remembered for responses
 
@@ -67,11 +68,15 @@ class Emitter:
 
     def _emit_response(self, record: bytes) -> None:
         identity = _identity(record)
-        outputs = [self._owners[identity]] if self._splits and identity in self._owners else self._outputs
+        owner = self._owners.get(identity)
+        if owner is not None and not owner.tally.takes_responses and record.startswith(_REPLAYED):
+            owner = None  # the destination that answered: it has no use for it
+        outputs = self._outputs if owner is None else [owner]
         is_left_out = identity in self._left_out
         for output in outputs:
             if not output.tally.takes_responses:
                 continue
+            output.tally.responses += 1
             if is_left_out:
                 _count_filtered(output)
             else:

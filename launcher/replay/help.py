@@ -46,6 +46,10 @@ MEANINGS: Mapping[str, str] = {
     "output-http-stats": "lines of counters every --output-http-stats-ms",
     "output-http-stats-ms": "milliseconds between them (default: 5000)",
     "output-http-timeout": "of a whole exchange, connecting included (default: 5s)",
+    "output-http-response-buffer": "bound on an answer that is tracked (default: 1mb); larger ones are counted as "
+    "untracked",
+    "output-http-track-response": "hands each whole answer to the outputs that are no destinations, as a record of "
+    "gor's type 3",
     "output-http-workers": "connections to each destination at most (default: 50)",
     "output-http-workers-min": "raises --output-http-workers",
     "output-null": "throws copies away, counted",

@@ -69,7 +69,10 @@ class Tally:
         self.destination = destination  # as it may be shown
         self.takes_responses = takes_responses  # and not only requests
         self.received = 0
+        self.responses = 0  # among them: answers, recorded or tracked, that came with no request of their own
         self.retries = 0
+        self.tracked = 0  # answers of this destination that were handed on
+        self.untracked = 0  # and those that should have been, but did not fit
         self.outcomes = dict.fromkeys(OUTCOMES, 0)
         self._latencies = LatencyRecorder()
         self._failures = Failures()
@@ -114,5 +117,8 @@ class Tally:
             outcomes={outcome: count for outcome, count in self.outcomes.items() if count},
             held_bytes=held_bytes,
             retries=self.retries,
+            responses=self.responses,
+            tracked=self.tracked,
+            untracked=self.untracked,
             latencies=self._latencies.latencies(),
         )

@@ -33,6 +33,7 @@ from launcher.replay.tls import tls_context
 from launcher.replay_protocol import Account, Closing, OutputAccount, Ready, Told
 
 _TICK_SECONDS = 1.0
+_DESTINATIONS_SHARE = 0.8  # of the drain; the rest is for writing the answers that came last
 _LAST_WORDS_SECONDS = 1.0  # for a reader of the account that is slow; one that is stuck is left
 
 
@@ -51,8 +52,8 @@ async def run_under_launcher(account_fd: int) -> int:
     return 0
 
 
-def build_outputs(settings: Settings, poller: Poller) -> list[Output]:
-    """The outputs in gor's order: standard output, null, tcp, file, http."""
+def build_outputs(settings: Settings, poller: Poller, track: Receive) -> list[Output]:
+    """The outputs in gor's order: standard output, null, tcp, file, http. `track` takes destinations' answers."""
     outputs: list[Output] = []
     if settings.has_stdout:
         outputs.append(StdoutOutput(RecordQueue(settings.queue_bytes)))
@@ -63,9 +64,13 @@ def build_outputs(settings: Settings, poller: Poller) -> list[Output]:
         outputs.append(limited(FileOutput(file, RecordQueue(settings.queue_bytes), settings.queue_bytes), file.limit))
     tls = _tls(settings)
     resolver = Resolver(poller)
+    is_tracked = settings.tracks_responses and any(output.tally.takes_responses for output in outputs)
+    if settings.tracks_responses and not is_tracked:
+        print("--output-http-track-response changes nothing: there is no output that takes answers", file=sys.stderr)
     for each in settings.http_outputs:
         queue = RecordQueue(settings.queue_bytes, each.max_waiting)
-        http = HttpOutput(each, queue, Connector(poller, resolver, _route(each, tls)), poller)
+        connector = Connector(poller, resolver, _route(each, tls))
+        http = HttpOutput(each, queue, connector, poller, track if is_tracked else None)
         outputs.append(limited(http, each.limit))
     return outputs
 
@@ -122,8 +127,12 @@ class Pipeline:
         for note in settings.notes:
             print(note, file=sys.stderr)
         self._poller = Poller()
-        self._outputs: Sequence[Output] = build_outputs(settings, self._poller)
-        self._receive = Emitter(self._outputs, settings.modify, splits=settings.splits_output).emit
+        self._outputs: Sequence[Output] = build_outputs(settings, self._poller, lambda answer: self._receive(answer))
+        self._receive: Receive = Emitter(self._outputs, settings.modify, splits=settings.splits_output).emit
+        # What takes destinations' answers is open until the last of them may have come.
+        self._late = [each for each in self._outputs if settings.tracks_responses and each.tally.takes_responses]
+        self._early = [each for each in self._outputs if each not in self._late]
+        self._error: FrameError | None = None
         self._told: tuple[OutputAccount, ...] = ()
         self._working = trio.CancelScope()  # inputs and outputs
         for output in self._outputs:
@@ -137,27 +146,43 @@ class Pipeline:
         """Replays until the input ends or for so long, then drains. Raises FrameError, but not before the drain."""
         self._account.tell(Ready(os.getpid(), tuple(output.tally.destination for output in self._outputs)))
         receive = telling_requests(self._receive) if self._settings.verbose >= 3 else self._receive
-        error: FrameError | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._poller.run)
             nursery.start_soon(self._tick)
             with self._working:
-                async with trio.open_nursery() as running:
-                    for output in self._outputs:
-                        await running.start(output.run)
-                    closing = Closing()
-                    try:
-                        with trio.move_on_after(max_seconds):
-                            closing = await source.read(receive)
-                    except FrameError as raised:
-                        error = raised
-                    for output in self._outputs:
-                        output.close()
-                    self._working.deadline = trio.current_time() + closing.drain_seconds
+                await self._work(source, receive, max_seconds)
             nursery.cancel_scope.cancel()
         await self._tell_end()
-        if error is not None:
-            raise error
+        if self._error is not None:
+            raise self._error
+
+    async def _work(self, source: Source, receive: Receive, max_seconds: float) -> None:
+        """Inputs and outputs, and the drain."""
+        async with trio.open_nursery() as running:
+            for output in self._late:
+                await running.start(output.run)
+            async with trio.open_nursery() as sending:
+                for output in self._early:
+                    await sending.start(output.run)
+                drain_seconds = await self._read(source, receive, max_seconds)
+                now = trio.current_time()
+                self._working.deadline = now + drain_seconds
+                if self._late:
+                    sending.cancel_scope.deadline = now + drain_seconds * _DESTINATIONS_SHARE
+                for output in self._early:
+                    output.close()
+            for output in self._late:
+                output.close()
+
+    async def _read(self, source: Source, receive: Receive, max_seconds: float) -> float:
+        """Until the input's end; how many seconds the drain may take."""
+        closing = Closing()
+        try:
+            with trio.move_on_after(max_seconds):
+                closing = await source.read(receive)
+        except FrameError as error:
+            self._error = error
+        return closing.drain_seconds
 
     async def _tick(self) -> None:
         last_sum = trio.current_time()

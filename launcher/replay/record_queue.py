@@ -52,6 +52,17 @@ class RecordQueue:
         self.held_bytes -= len(record) + RECORD_OVERHEAD_BYTES
         assert self.held_bytes >= 0, "a record was released twice"
 
+    def charge(self, count: int) -> bool:
+        """Charges so many bytes more, for what belongs to a record that was taken, if they fit."""
+        if self.held_bytes + count > self._max_bytes:
+            return False
+        self.held_bytes += count
+        return True
+
+    def uncharge(self, count: int) -> None:
+        """Ends such a charge."""
+        self.held_bytes -= count
+
     def close(self) -> None:
         """No record will be offered any more."""
         self._is_closed = True

@@ -2,7 +2,7 @@
 
 `receive(data)` returns None for "more", a Response when the answer is whole, and raises ResponseError when the bytes
 are no HTTP/1.x answer, or one that could be read in two ways. `receive_eof()` returns a Response when the end of the
-connection is the end of the answer, None when it cuts it short. Bodies are counted, never kept.
+connection is the end of the answer, None when it cuts it short. Bodies are counted, and kept only by a Keeper.
 
 As strict as h11, and as lenient where servers are sloppy (bare LF, folded lines, no reason phrase, several equal
 Content-Lengths); stricter in that a version other than HTTP/1.x is refused. One regular expression a head: h11 costs
@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Protocol
 
 MAX_HEAD_BYTES = 64 * 1024  # also of all interim answers together, and of trailers
 MAX_BODY_BYTES = 1024 * 1024  # a longer body costs more to read than a new connection does
@@ -44,13 +45,32 @@ class Response:
     status: int
     is_reusable: bool  # the connection can carry another request
     location: bytes = field(default=b"", compare=False)  # of a redirect
+    is_whole: bool = field(default=True, compare=False)  # read to its end
+
+
+class Keeper(Protocol):
+    """Who wants an answer's bytes as they are on the wire."""
+
+    def add(self, data: bytearray) -> None:
+        """The next ones."""
+
+    def restart(self) -> None:
+        """All so far were an interim answer's."""
 
 
 class ResponseReader:
     """Reads the answer to one request. `needs_keep_alive`: it was HTTP/1.0, whose connections end by default."""
 
-    def __init__(self, method: bytes, *, needs_keep_alive: bool = False, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(
+        self,
+        method: bytes,
+        *,
+        needs_keep_alive: bool = False,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        keeper: Keeper | None = None,
+    ) -> None:
         self._method = method
+        self._keeper = keeper
         self._needs_keep_alive = needs_keep_alive
         self._max_body_bytes = max_body_bytes
         self._held = bytearray()
@@ -96,6 +116,8 @@ class ResponseReader:
             self._interim_bytes += len(head)
             if self._interim_bytes > MAX_HEAD_BYTES:
                 raise ResponseError("interim answers do not end")
+            if self._keeper is not None:
+                self._keeper.restart()
             return True
         if 300 <= self._status < 400 and (location := _LOCATION.search(head)):
             self._location = location[1]
@@ -118,7 +140,7 @@ class ResponseReader:
         elif length is None:
             self._step = self._read_to_eof
         elif length > self._max_body_bytes:
-            return Response(self._status, False, self._location)
+            return self._cut()
         else:
             self._remaining = length
             self._step = self._read_body
@@ -130,10 +152,8 @@ class ResponseReader:
 
     def _read_to_eof(self) -> bool | Response:
         self._body_bytes += len(self._held)
-        self._held.clear()
-        if self._body_bytes > self._max_body_bytes:
-            return Response(self._status, False, self._location)
-        return False
+        self._consume(len(self._held))
+        return self._cut() if self._body_bytes > self._max_body_bytes else False
 
     def _read_chunk_line(self) -> bool | Response:
         end = self._held.find(b"\r\n", max(0, self._searched - 1)) + 2
@@ -149,7 +169,7 @@ class ResponseReader:
         self._consume(end)
         self._body_bytes += self._remaining
         if self._body_bytes > self._max_body_bytes:
-            return Response(self._status, False, self._location)
+            return self._cut()
         self._step = self._read_chunk if self._remaining else self._read_trailers
         return True
 
@@ -196,8 +216,14 @@ class ResponseReader:
         self._consume(count)
 
     def _consume(self, count: int) -> None:
+        if self._keeper is not None:
+            self._keeper.add(self._held[:count])
         del self._held[:count]
         self._searched = 0
+
+    def _cut(self) -> Response:
+        """The rest costs more to read than a new connection does."""
+        return Response(self._status, False, self._location, is_whole=False)
 
     def _end(self) -> Response:
         # Bytes after the end were not asked for: what they mean is unknown, so nothing is sent after them.

@@ -15,12 +15,13 @@ from urllib.parse import unquote_to_bytes
 
 from launcher.destinations import Destination, Limit, parse_destination
 from launcher.gor_flags import FLAGS
-from launcher.gor_values import boolean, duration, integer
+from launcher.gor_values import boolean, duration, integer, size
 from launcher.options import ConfigurationError
 from launcher.replay.modifiers import MODIFIERS, Modify, build_modify, set_header_rule
 from launcher.replay.proxies import Proxy, proxy_for
 from launcher.replay.requests import HeaderEdit, absolute_target, header_setter
 from launcher.replay.stream_settings import FileOutputSettings, TcpOutputSettings, file_outputs, tcp_outputs
+from launcher.replay.tracking import DEFAULT_MAX_BYTES
 from launcher.replay_protocol import ReplaySettings
 
 # As many as the launcher gives to gor: at a destination that takes 200 ms, 250 copies a second. gor's own defaults are
@@ -43,6 +44,7 @@ class HttpOutputSettings:
     max_connections: int
     max_waiting: int | None  # records; the queue is bounded in bytes in any case
     limit: Limit | None
+    max_answer_bytes: int = DEFAULT_MAX_BYTES  # of one that is tracked
     max_redirects: int = 0
     verifies: bool = True  # the certificate
     proxy: Proxy | None = None
@@ -54,6 +56,7 @@ class Settings:
 
     modify: Modify | None  # for every output alike
     splits_output: bool  # each record goes to one output, in turn
+    tracks_responses: bool  # of destinations
     http_outputs: list[HttpOutputSettings]
     tcp_outputs: list[TcpOutputSettings]
     file_outputs: list[FileOutputSettings]
@@ -80,6 +83,7 @@ def understand(told: ReplaySettings, environ: Mapping[str, str] = os.environ) ->
         if name not in FLAGS or not FLAGS[name].builtin:
             raise ConfigurationError(f"the built-in replayer does not have --{name} ({shown}) yet: use --replayer gor")
     values = _Values(told.options)
+    tracks = boolean(values.last("output-http-track-response", "false"))
     set_headers = map(set_header_rule, values.all("http-set-header"))
     keeps_host = boolean(values.last("http-original-host", "false")) or any(
         name.lower() == b"host" for name, _ in set_headers
@@ -87,6 +91,7 @@ def understand(told: ReplaySettings, environ: Mapping[str, str] = os.environ) ->
     return Settings(
         modify=build_modify({each.option: values.all(each.option) for each in MODIFIERS}),
         splits_output=boolean(values.last("split-output", "false")),
+        tracks_responses=tracks,
         http_outputs=list(_http_outputs(values, keeps_host, environ)),
         tcp_outputs=list(tcp_outputs(values)),
         file_outputs=list(file_outputs(values)),
@@ -96,7 +101,11 @@ def understand(told: ReplaySettings, environ: Mapping[str, str] = os.environ) ->
         stats_interval=told.stats_interval,
         verbose=integer(values.last("verbose", "0")),
         exit_after=duration(values.last("exit-after", "0")),
-        notes=[f"--{name} is not needed: {NEEDLESS[name]}" for name, _, _ in told.options if name in NEEDLESS],
+        notes=[
+            f"--{name} is not needed: {NEEDLESS[name]}"
+            for name, _, _ in told.options
+            if name in NEEDLESS and not (tracks and name == "output-http-response-buffer")
+        ],
     )
 
 
@@ -133,6 +142,7 @@ def _http_outputs(values: _Values, keeps_host: bool, environ: Mapping[str, str])
             max_connections=max_connections,
             max_waiting=integer(values.last("output-http-queue-len", "0")) or None,
             limit=destination.limit,
+            max_answer_bytes=size(values.last("output-http-response-buffer", "0")) or DEFAULT_MAX_BYTES,
             max_redirects=integer(values.last("output-http-redirects", "0")),
             verifies=not boolean(values.last("output-http-skip-verify", "false")),
             proxy=proxy,

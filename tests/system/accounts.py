@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.system.launched import Facts, Launched
 from tests.system.sink import wait_until
 
+NOT_OUTCOMES = ("retries", "held", "latency_", "responses", "tracked", "untracked")
 FEED_COUNTERS = ("given", "taken", "dropped_full", "dropped_shutdown", "lost")
 
 
@@ -29,7 +30,7 @@ def outcomes(launched: Launched, destination: str) -> dict[str, int]:
     """What the built-in replayer said at the end of its copies for one destination, `received` included."""
     [output] = [facts for facts in _final(launched, "output") if facts["destination"] == destination]
     told = {name: int(value) for name, value in output.items() if value.isdigit()}
-    return {name: value for name, value in told.items() if not name.startswith(("retries", "held", "latency_"))}
+    return {name: value for name, value in told.items() if not name.startswith(NOT_OUTCOMES)}
 
 
 def _final(launched: Launched, at: str) -> list[Facts]:

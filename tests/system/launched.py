@@ -35,7 +35,9 @@ Found = TypeVar("Found")
 _MARK = "SYSTEM_TEST_MARK"
 _POLL_SECONDS = 0.02
 _KILLED_ORPHANS_SECONDS = 5.0  # a replayer whose launcher was killed ends by its pipe's end
-_NOT_OUTCOMES = {"at", "level", "destination", "received", "retries", "held_bytes", "final"}
+_NOT_OUTCOMES = {
+    "at", "level", "destination", "received", "retries", "held_bytes", "final", "responses", "tracked", "untracked",
+}  # fmt: skip
 _FEED_ENDS = ("taken", "dropped_full", "dropped_shutdown", "lost")
 
 

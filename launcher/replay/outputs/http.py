@@ -12,25 +12,37 @@ import trio
 from launcher.poller import Poller
 from launcher.replay.connector import Connector
 from launcher.replay.delivery import Delivery
+from launcher.replay.inputs import Receive
 from launcher.replay.outcomes import STATUS_CLASSES, Ended, Tally
 from launcher.replay.pool import ConnectionPool
 from launcher.replay.record_queue import RecordQueue
 from launcher.replay.requests import RequestError, outgoing
+from launcher.replay.responses import MAX_BODY_BYTES
 from launcher.replay.settings import HttpOutputSettings
+from launcher.replay.tracking import UNTRACKED, KeptAnswer
 
 _MAX_STARTS = 200  # in one go: records that end at once, as in back-off, must not keep others waiting
 _SWEEP_SECONDS = 0.01  # time-outs come so late at most, not one by one
 
 
 class HttpOutput:
-    """An Output."""
+    """An Output. `track` takes answers as records; None if nobody wants them."""
 
-    def __init__(self, settings: HttpOutputSettings, queue: RecordQueue, connector: Connector, poller: Poller) -> None:
+    def __init__(
+        self,
+        settings: HttpOutputSettings,
+        queue: RecordQueue,
+        connector: Connector,
+        poller: Poller,
+        track: Receive | None = None,
+    ) -> None:
         self.tally = Tally(settings.shown, takes_responses=False)
         self.pool = ConnectionPool()
         self.connector = connector
         self.max_redirects = settings.max_redirects
         self.scheme = "https" if settings.is_https else "http"
+        self.max_body_bytes = MAX_BODY_BYTES if track is None else max(settings.max_answer_bytes, MAX_BODY_BYTES)
+        self._track = track
         self._settings = settings
         self._queue = queue
         self._poller = poller
@@ -75,15 +87,31 @@ class HttpOutput:
     def retried(self) -> None:
         self.tally.retries += 1
 
+    def new_kept_answer(self) -> KeptAnswer | None:
+        return None if self._track is None else KeptAnswer(self._queue, self._settings.max_answer_bytes)
+
     def delivered(self, delivery: Delivery, ended: Ended) -> None:
         del self._active[delivery]
         if ended.outcome in STATUS_CLASSES:
-            self.tally.measure(trio.current_time() - delivery.started)
+            seconds = trio.current_time() - delivery.started
+            self.tally.measure(seconds)
+            if self._track is not None:
+                self._track_answer(self._track, delivery, ended, seconds)
         self._end(delivery.record, ended)
         if self._queue:
             self._dispatch()
         elif self._is_closed:
             self._finish_if_done()
+
+    def _track_answer(self, track: Receive, delivery: Delivery, ended: Ended, seconds: float) -> None:
+        is_whole = ended.response is not None and ended.response.is_whole
+        record = delivery.answer.record(delivery.record, seconds) if delivery.answer and is_whole else None
+        if record is None:
+            self.tally.untracked += 1
+            self.tally.note("untracked", UNTRACKED)
+        else:
+            self.tally.tracked += 1
+            track(record)
 
     def _dispatch(self) -> None:
         """Starts what waits, as far as connections are free."""
