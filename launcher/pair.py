@@ -215,7 +215,8 @@ class Pair:
         if len(data) == flow.receive_bytes:
             flow.receive_bytes = _RECEIVE_BYTES
             flow.streak += 1
-            if flow.streak >= _READS_TO_SPLICE and self._unseen_bytes(flow) >= _LEAST_SPLICED_BYTES:
+            is_large = flow.streak >= _READS_TO_SPLICE and not flow.has_ended and not self.is_closed
+            if is_large and self._unseen_bytes(flow) >= _LEAST_SPLICED_BYTES:  # no pipe for what has just ended
                 flow.pipe = self._owner.pipes.take()
                 flow.streak = 0
         elif flow.streak:
