@@ -16,6 +16,7 @@ import trio
 
 READABLE = select.POLLIN  # the same numbers as EPOLLIN and EPOLLOUT
 WRITABLE = select.POLLOUT
+PEER_ENDS = getattr(select, "POLLRDHUP", 0)  # as EPOLLRDHUP; Linux only: elsewhere the end shows when it is read
 
 
 class DescriptorSet(Protocol):

@@ -21,6 +21,7 @@ from typing import Protocol
 import trio
 
 from launcher import descriptor_set
+from launcher.descriptor_set import PEER_ENDS as PEER_ENDS
 from launcher.descriptor_set import READABLE as READABLE
 from launcher.descriptor_set import WRITABLE as WRITABLE
 from launcher.log import log

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fuzz.__main__ import NOT_HERE, SEEDS, TARGETS, dictionary, outcome, seed_files
-from launcher import framing, mirror
+from launcher import copied_head, framing, mirror
 from launcher.http_grammar import Framing, judge_framing
 from launcher.replay import frames, responses
 
@@ -62,7 +62,7 @@ def leaves_the_first(head):
         ("framer", framing.Framer, "receive_eof", lambda framer: []),
         ("tap", mirror.RequestTap, "_release", lambda tap: setattr(tap, "_request", None)),
         ("tap", mirror.Mirror, "skips", lambda self, head: "skipped_sample"),
-        ("tap", mirror, "_without_lines", lambda head, lowered, starts: head),
+        ("tap", copied_head, "_without_lines", lambda head, lowered, starts: head),
         ("responses", responses, "_framing", lambda headers: (0, False, frozenset())),
         ("frames", frames.FrameReader, "next_frame", lambda reader: None),
     ],

@@ -9,14 +9,13 @@ the whole body. What the far side does wrong is a value, `Ended`, never an excep
 from __future__ import annotations
 
 import random
-import select
 import socket
 import ssl
 from typing import Protocol
 
 import trio
 
-from launcher.poller import READABLE, WRITABLE, Poller
+from launcher.poller import PEER_ENDS, READABLE, WRITABLE, Poller
 from launcher.replay.outcomes import Ended, status_class
 from launcher.replay.requests import Request
 from launcher.replay.responses import ResponseError, ResponseReader
@@ -26,8 +25,7 @@ MAX_AGE_SECONDS = 60.0  # a name's new addresses are followed after that; with j
 _RECEIVE_BYTES = 64 * 1024
 _SEND_BYTES = 64 * 1024
 _TLS_SEND_BYTES = 16 * 1024  # a TLS record: OpenSSL takes it whole or wants the very same bytes again
-_PEER_ENDS = select.EPOLLRDHUP  # its end has come already, behind the answer
-_IDLE = READABLE | _PEER_ENDS
+_IDLE = READABLE | PEER_ENDS  # its end may have come already, behind the answer
 
 
 class Owner(Protocol):
@@ -139,7 +137,7 @@ class Connection:
                 data = self._socket.recv(_RECEIVE_BYTES)
                 response = reader.receive(data) if data else reader.receive_eof()
                 if response is not None:
-                    can_go_on = response.is_reusable and not self._unsent and not ready & _PEER_ENDS
+                    can_go_on = response.is_reusable and not self._unsent and not ready & PEER_ENDS
                     self._end(Ended(status_class(response.status), "", can_go_on, False, response))
                     return
                 if not data:

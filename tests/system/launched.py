@@ -3,7 +3,7 @@
 `Product.launch` gives a `Launched`, to be used in a `with` block; `Product.run` runs to the end. The environment is
 exactly what is asked for, on top of PATH, HOME, PORT and a mark by which every process of the run is found again.
 Whatever happens in the block, no process survives it; one that the launcher leaves behind fails the test, and so
-does a mirror whose counters don't balance.
+does a mirror whose counters don't balance. The log tells them: a run whose log can't be read says so (`has_log=False`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ Found = TypeVar("Found")
 _MARK = "SYSTEM_TEST_MARK"
 _POLL_SECONDS = 0.02
 _KILLED_ORPHANS_SECONDS = 5.0  # a replayer whose launcher was killed ends by its pipe's end
+_END_BEHIND_LOG_SECONDS = 1.0  # a process closes its standard error a moment before it is gone
 _NOT_OUTCOMES = {
     "at", "level", "destination", "received", "retries", "held_bytes", "final", "responses", "tracked", "untracked",
 }  # fmt: skip
@@ -62,10 +63,12 @@ class Product:
         port: int | None = None,
         cwd: Path | None = None,
         prefix: Sequence[str] = (),
+        has_log: bool = True,
     ) -> Launched:
-        """`FILE options command` in a session of its own; a variable that is None is not set."""
+        """`FILE options command` in a session of its own; a variable that is None is not set. Without a log, because
+        `prefix` sends it elsewhere, the counters are not judged."""
         words = [*prefix, str(self.file), *options, *map(str, command)]
-        return Launched(words, self._environ(environ or {}, port), cwd=cwd)
+        return Launched(words, self._environ(environ or {}, port), cwd=cwd, has_log=has_log)
 
     def run(
         self,
@@ -76,9 +79,12 @@ class Product:
         port: int | None = None,
         cwd: Path | None = None,
         prefix: Sequence[str] = (),
+        has_log: bool = True,
     ) -> Finished:
         """The same, to its end, without input."""
-        with self.launch(options, command, environ=environ, port=port, cwd=cwd, prefix=prefix) as launched:
+        with self.launch(
+            options, command, environ=environ, port=port, cwd=cwd, prefix=prefix, has_log=has_log
+        ) as launched:
             launched.close_stdin()
             status = launched.wait()
             return Finished(status, launched.output, launched.log, launched.port)
@@ -113,7 +119,9 @@ class Answer:
 class Launched:
     """A running launcher."""
 
-    def __init__(self, words: Sequence[str], environ: Mapping[str, str], *, cwd: Path | None = None) -> None:
+    def __init__(
+        self, words: Sequence[str], environ: Mapping[str, str], *, cwd: Path | None = None, has_log: bool = True
+    ) -> None:
         self.words = list(words)
         self.mark = uuid.uuid4().hex
         self.environ = {**environ, _MARK: self.mark}
@@ -125,6 +133,8 @@ class Launched:
         self._open_streams = 2
         self._readers: list[threading.Thread] = []
         self._was_killed = False
+        self._has_log = has_log
+        self._log_ended_early = False  # standard error went elsewhere
 
     def __enter__(self) -> Launched:
         self._process = subprocess.Popen(
@@ -155,8 +165,10 @@ class Launched:
             print(self.story(), file=sys.stderr)
             return
         assert not survivors, f"these processes outlived the launcher: {survivors}\n{self.story()}"
-        if self._has_mirrored() and not self._was_killed:
-            self.assert_balanced()
+        if self._has_log and not self._was_killed:
+            assert not self._log_ended_early, f"the log can't be read: say has_log=False\n{self.story()}"
+            if self._has_mirrored():
+                self.assert_balanced()
 
     # ---- what it says -------------------------------------------------------------------------------------------
 
@@ -335,9 +347,18 @@ class Launched:
                 with self._changed:
                     lines.append(line.decode(errors="backslashreplace"))
                     self._changed.notify_all()
+        if lines is self._log_lines:
+            self._log_ended_early = not self._ends_now()
         with self._changed:
             self._open_streams -= 1
             self._changed.notify_all()
+
+    def _ends_now(self) -> bool:
+        try:
+            self._process.wait(_END_BEHIND_LOG_SECONDS)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def _wait_for(self, find: Callable[[], Found | None], what: str) -> Found:
         with self._changed:
