@@ -21,6 +21,7 @@ from launcher.replay.inputs.file import new_file_input
 from launcher.replay.inputs.group import InputGroup
 from launcher.replay.inputs.http import new_http_input
 from launcher.replay.inputs.tcp import new_tcp_input
+from launcher.replay.middleware import check_program
 from launcher.replay.pipeline import Pipeline
 from launcher.replay.report import LogReport
 from launcher.replay.settings import understand
@@ -60,6 +61,7 @@ async def run_by_hand(told: HandSettings) -> int:
             stats_interval=_stats_interval(single) if told.stats_interval is None else told.stats_interval,
         )
     )
+    check_program(settings.middleware)
     group = InputGroup([INPUTS[each.name](each.value, single) for each in told.options if each.name in INPUTS])
     pipeline = Pipeline(settings, LogReport(group.inputs))
     group.open()

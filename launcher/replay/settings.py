@@ -55,6 +55,7 @@ class Settings:
     """All that the options say."""
 
     modify: Modify | None  # for every output alike
+    middleware: tuple[str, ...]  # the program's words; () for none
     splits_output: bool  # each record goes to one output, in turn
     tracks_responses: bool  # of destinations
     http_outputs: list[HttpOutputSettings]
@@ -90,6 +91,7 @@ def understand(told: ReplaySettings, environ: Mapping[str, str] = os.environ) ->
     )
     return Settings(
         modify=build_modify({each.option: values.all(each.option) for each in MODIFIERS}),
+        middleware=tuple(word for word in values.last("middleware", "").split(" ") if word),
         splits_output=boolean(values.last("split-output", "false")),
         tracks_responses=tracks,
         http_outputs=list(_http_outputs(values, keeps_host, environ)),
