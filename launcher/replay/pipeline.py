@@ -29,6 +29,7 @@ from launcher.replay.outputs.tcp import TcpOutput
 from launcher.replay.record_queue import RecordQueue
 from launcher.replay.report import telling_requests, watch
 from launcher.replay.resolver import Resolver
+from launcher.replay.room import PATIENCE_SECONDS, Room
 from launcher.replay.settings import HttpOutputSettings, Settings, understand
 from launcher.replay.tls import tls_context
 from launcher.replay_protocol import Account, Closing, Ready, Told
@@ -142,6 +143,8 @@ class Pipeline:
         self._late = [each for each in self._outputs if settings.tracks_responses and each.tally.takes_responses]
         self._early = [each for each in self._outputs if each not in self._late]
         self._error: FrameError | None = None
+        longest_exchange = max((each.timeout_seconds for each in settings.http_outputs), default=0.0)
+        self.room = Room(self._outputs, longest_exchange + PATIENCE_SECONDS)
         self._told = Account(())
         self._working = trio.CancelScope()  # inputs and outputs
         for output in self._outputs:
