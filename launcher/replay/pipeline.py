@@ -26,6 +26,7 @@ from launcher.replay.outputs.limited import limited
 from launcher.replay.outputs.null import NullOutput
 from launcher.replay.outputs.stdout import StdoutOutput
 from launcher.replay.outputs.tcp import TcpOutput
+from launcher.replay.proxies import UnusableProxy
 from launcher.replay.record_queue import RecordQueue
 from launcher.replay.report import telling_requests, watch
 from launcher.replay.resolver import Resolver
@@ -96,6 +97,8 @@ def _route(output: HttpOutputSettings, tls: ssl.SSLContext | None) -> Route:
         tls = None
     if (proxy := output.proxy) is None:
         return Route(host=output.host, port=output.port, tls=tls, tls_host=output.host)
+    if isinstance(proxy, UnusableProxy):
+        return Route(host=output.host, port=output.port, closed=proxy.error)
     request = proxy.connect_request(output.host, output.port) if output.is_https else b""
     return Route(
         host=proxy.host, port=proxy.port, is_proxy=True, connect_request=request, tls=tls, tls_host=output.host

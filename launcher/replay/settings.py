@@ -18,7 +18,7 @@ from launcher.gor_flags import FLAGS
 from launcher.gor_values import boolean, duration, integer, size
 from launcher.options import ConfigurationError
 from launcher.replay.modifiers import MODIFIERS, Modify, build_modify, set_header_rule
-from launcher.replay.proxies import Proxy, proxy_for
+from launcher.replay.proxies import Proxy, UnusableProxy, proxy_for
 from launcher.replay.requests import HeaderEdit, absolute_target, header_setter
 from launcher.replay.stream_settings import FileOutputSettings, TcpOutputSettings, file_outputs, tcp_outputs
 from launcher.replay.tracking import DEFAULT_MAX_BYTES
@@ -47,7 +47,7 @@ class HttpOutputSettings:
     max_answer_bytes: int = DEFAULT_MAX_BYTES  # of one that is tracked
     max_redirects: int = 0
     verifies: bool = True  # the certificate
-    proxy: Proxy | None = None
+    proxy: Proxy | UnusableProxy | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +151,9 @@ def _http_outputs(values: _Values, keeps_host: bool, environ: Mapping[str, str])
         )
 
 
-def _head_edits(destination: Destination, keeps_host: bool, proxy: Proxy | None) -> Iterator[HeaderEdit]:
+def _head_edits(
+    destination: Destination, keeps_host: bool, proxy: Proxy | UnusableProxy | None
+) -> Iterator[HeaderEdit]:
     # Authorization first, so that a Host that has to be inserted stands before it: RFC 9110 §7.2.
     if destination.userinfo is not None:
         user, _, password = destination.userinfo.partition(":")
@@ -159,7 +161,7 @@ def _head_edits(destination: Destination, keeps_host: bool, proxy: Proxy | None)
         yield header_setter(b"Authorization", b"Basic " + credentials)
     if not keeps_host:
         yield header_setter(b"Host", destination.host_header.encode("ascii"))
-    if proxy is not None and destination.scheme == "http":
+    if isinstance(proxy, Proxy) and destination.scheme == "http":
         if proxy.authorization:
             yield header_setter(b"Proxy-Authorization", proxy.authorization)
         yield absolute_target(destination.host_header.encode("ascii"))
