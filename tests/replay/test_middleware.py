@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ import trio
 from launcher.counters import as_dict
 from launcher.replay.hex_lines import HexLines, Malformed
 from launcher.replay_protocol import Account, MiddlewareAccount, decode_line
+from tests import needs
 from tests.replay.by_hand import by_hand
 from tests.replay.harness import ReplayerProcess, Visit, destination, get, post, replayer
 
@@ -60,6 +62,31 @@ while read -r line; do echo "$line"; echo; echo "$line"; done
 DROPS_IN_AWK = r"""
 { if (index($0, "2f64726f70") == 0) { print; fflush() } }
 """  # the hex of /drop
+
+ADDS_A_HEADER_IN_GO = """package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"os"
+)
+
+func main() {
+	lines := bufio.NewReader(os.Stdin)
+	for {
+		line, err := lines.ReadBytes('\\n')
+		if err != nil {
+			return
+		}
+		record := make([]byte, hex.DecodedLen(len(line)-1))
+		hex.Decode(record, line[:len(line)-1])
+		record = bytes.Replace(record, []byte("\\r\\n"), []byte("\\r\\n"+os.Args[1]+"\\r\\n"), 1)
+		fmt.Println(hex.EncodeToString(record))
+	}
+}
+"""
 
 
 @pytest.fixture
@@ -162,6 +189,20 @@ async def test_programs_in_sh_and_awk_run(program, source: str, command: list[st
         assert await running.end() == 0
         assert sorted(targets(served.requests)) == arrived
         assert counted(running) == expected(given=2, taken=2, returned=len(arrived))
+
+
+async def test_a_program_in_go_runs(tmp_path: Path) -> None:
+    if not shutil.which("go"):
+        needs.unavailable("there is no go", needs.GO)
+    (tmp_path / "main.go").write_text(ADDS_A_HEADER_IN_GO)
+    await trio.run_process(["go", "build", "-o", "added", "main.go"], cwd=tmp_path, env={**os.environ, "GOFLAGS": ""})
+    options = [("middleware", f"{tmp_path}/added X-Added:yes")]
+    async with destination() as served, replayer([("output-http", served.url), *options]) as running:
+        await running.replay(*(post(f"/{n}", bytes(n * 1000)) for n in range(100)))
+        assert await running.end() == 0
+        assert sorted(targets(served.requests)) == sorted(f"/{n}" for n in range(100))
+        assert all(b"\r\nX-Added:yes\r\n" in request for request in served.requests)
+        assert counted(running) == expected(given=100, taken=100, returned=100)
 
 
 async def test_with_split_output_each_line_goes_to_one_output(program) -> None:
