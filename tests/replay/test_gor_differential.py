@@ -172,6 +172,26 @@ def test_a_rate_passes_so_many_a_second(gor: Gor, tmp_path: Path) -> None:
     assert len(ours) <= 10 * (1 + int(time.monotonic() - started))
 
 
+# ---- why some option sets are not compared with gor 1.3 ------------------------------------------------------------
+
+
+def test_gor_1_3_sends_all_to_the_last_of_several_destinations(gor: Gor, tmp_path: Path) -> None:
+    play = replace(limited_play("", 12), words=["--output-http", "{0}", "--output-http", "{1}"], destinations=2)
+    copies = [0, 24] if gor.version >= (1, 3) else [12, 12]
+    with sinks(play) as reached, running_gor(gor, play.placed(reached), play.records, tmp_path):
+        for sink, count in zip(reached, copies, strict=True):
+            sink.wait_for(lambda requests, count=count: len(requests) >= count)  # type: ignore[misc]
+        assert [len(sink.requests) for sink in reached] == copies
+
+
+def test_gor_1_3_gives_the_middleware_a_turn(gor: Gor, tmp_path: Path) -> None:
+    play = replace(limited_play("", 12), words=["--output-http", "{0}", "--output-null", "--split-output"])
+    turns = range(2, 12, 3) if gor.version >= (1, 3) else range(1, 12, 2)
+    with sinks(play) as (sink,), running_gor(gor, play.placed([sink]), play.records, tmp_path):
+        sink.wait_for(lambda requests: len(requests) >= len(turns))
+    assert [name_of(request) for request in sink.requests] == [f"n{number}" for number in turns]
+
+
 def test_there_are_at_least_sixty_option_sets() -> None:
     assert len({tuple(case.words) for case in CASES}) >= 60
 
