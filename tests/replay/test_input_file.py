@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,70 @@ def test_by_hand_a_bad_value_is_refused_with_its_place(words: tuple[str, ...], r
     number = int(place.split()[1]) - 1
     assert re.match(rf"Error: argument ({number}|{number - 1}): {re.escape(text)}", done.stderr), done.stderr
     assert done.stderr.count("\n") == 1
+
+
+async def test_tcp_takes_what_senders_have_sent_when_it_is_stopped() -> None:
+    source = TcpInput(parse_listen_address("127.0.0.1:0"))
+    source.open()
+    got: list[bytes] = []
+    data = stream(*(record(n, 0) for n in range(1000)))
+    connections = [await trio.open_tcp_stream("127.0.0.1", source.port) for _ in range(10)]
+    for connection in connections:  # all of it is in the kernel: accepted by nobody yet, or read by nobody
+        await connection.send_all(data)
+    source.stop()
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(source.run, got.append)
+            for connection in connections:
+                async with connection:
+                    assert await connection.receive_some() == b"", "each sender is told the end"
+    assert len(got) == 10_000 and counts(source) == {"received": 10_000}
+
+
+async def test_tcp_stops_within_a_second_beside_a_sender_that_does_not() -> None:
+    source = TcpInput(parse_listen_address("127.0.0.1:0"))
+    source.open()
+    data = stream(*(record(n, 0) for n in range(100)))
+    came = trio.Event()
+
+    async def send() -> None:
+        async with await trio.open_tcp_stream("127.0.0.1", source.port) as connection:
+            with suppress(trio.BrokenResourceError):
+                while True:
+                    await connection.send_all(data)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        nursery.start_soon(source.run, lambda data: came.set())
+        await came.wait()
+        source.stop()
+        start = trio.current_time()
+    assert trio.current_time() - start < 20
+    assert set(counts(source)) <= {"received", "incomplete"}
+
+
+async def test_tcp_holds_so_much_of_records_half_read_and_no_more() -> None:
+    source = TcpInput(parse_listen_address("127.0.0.1:0"), max_held_bytes=100_000)
+    source.open()
+    got: list[bytes] = []
+    half, large = record(0, 0) + bytes(60_000), record(2, 0) + bytes(1_000_000)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(source.run, got.append)
+        async with (
+            await trio.open_tcp_stream("127.0.0.1", source.port) as one,
+            await trio.open_tcp_stream("127.0.0.1", source.port) as other,
+        ):
+            await one.send_all(half)
+            while source.held_bytes < len(half):
+                await trio.sleep(0.001)
+            for connection in (other, one):
+                await connection.send_all((large if connection is other else b"") + SEPARATOR + stream(record(1, 0)))
+                await connection.send_eof()
+                assert await connection.receive_some() == b""
+        source.stop()
+    assert sorted(got) == sorted([half, record(1, 0), record(1, 0)])
+    assert counts(source) == {"received": 3, "dropped_buffer": 1}
+    assert source.held_bytes == 0
 
 
 async def test_tcp_takes_records_in_any_split_and_counts_the_rest() -> None:
