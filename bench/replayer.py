@@ -1,12 +1,13 @@
 """What a replayed request costs: the built-in replayer against the real gor 1.2.0 and 1.3.2, one run in turns.
 
-    GOR=…/1.2.0/goreplay GOR_1_3=…/1.3.2/goreplay python3 bench/replayer.py [ROUNDS [RECORDS]]
+    GOR=…/1.2.0/goreplay GOR_1_3=…/1.3.2/goreplay python3 bench/replayer.py [--write] [ROUNDS [RECORDS]]
 
 Each contestant gets the same records in the way that the launcher would hand them over (gor by its recipe: a named
 pipe, hex, the helper), ten in a write every 5 ms, and sends them to the same nginx on loopback: one sink answers 204,
 the other 200 with 1 KB. Processor time is that of all threads (/proc/PID/task/*/schedstat), from the first record to
 the last answer; the helper's, which the launcher needs for gor only, stands apart. Peak memory is VmHWM. What arrived
 is what nginx has logged. Medians over the rounds; an absolute time means little on a shared machine, the ratios do.
+`--write` puts the table into docs/performance-replayer.md, which has no other figures.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from launcher.gor_processes import environment, plan_processes  # noqa: E402
 from launcher.records import frame, new_record  # noqa: E402
 from launcher.replay_protocol import Closing, ReplaySettings  # noqa: E402
 
+PAGE = ROOT / "docs" / "performance-replayer.md"
+FIGURES = re.compile(r"(<!-- figures\b[^>]*-->\n)(.*?)(<!-- /figures -->)", re.DOTALL)
 PORTS = {"204": 18961, "200 with 1 KB": 18962}
 BATCH = 10
 BATCH_SECONDS = 0.005
@@ -223,12 +226,11 @@ def contestants() -> dict[str, Callable[[str, Path], Running]]:
     return found
 
 
-def report(results: dict[tuple[str, str], list[Result]], count: int) -> None:
+def report(results: dict[tuple[str, str], list[Result]], count: int) -> str:
     """The table, and what of the goals is reached."""
     titles = ("sink", "replayer", "processor µs a request", "ours / theirs", "with its helper", "peak MB",
               f"arrived of {count}", "twice", "connections")  # fmt: skip
-    print(_row(titles))
-    print(_row(["---"] * len(titles)))
+    table = [_row(titles), _row(["---"] * len(titles))]
     verdicts = []
     for (sink, name), rounds in results.items():
         cost, helper, peak = (
@@ -236,7 +238,7 @@ def report(results: dict[tuple[str, str], list[Result]], count: int) -> None:
             for field in ("microseconds", "helper_microseconds", "peak_mb")
         )
         ratio = statistics.median(each.microseconds for each in results[sink, "built-in"]) / cost
-        print(_row((
+        table.append(_row((
             sink, name, f"{cost:.0f}", f"{ratio:.2f}", f"{cost + helper:.0f}" if helper else "has none", f"{peak:.0f}",
             min(each.arrived for each in rounds), max(each.twice for each in rounds),
             max(each.connections for each in rounds),
@@ -246,7 +248,18 @@ def report(results: dict[tuple[str, str], list[Result]], count: int) -> None:
         else:
             reached = _word(peak <= MEMORY_GOAL_MB)
             verdicts.append(f"{sink}: peak {peak:.0f} MB, goal ≤ {MEMORY_GOAL_MB:.0f} + queues: {reached}")
-    print("\n" + "\n".join(verdicts))
+            arrived = min(each.arrived for each in rounds)
+            verdicts.append(f"{sink}: {arrived} of {count} arrived, goal all of them: {_word(arrived == count)}")
+    return "\n".join([*table, "", *(f"- {verdict}" for verdict in verdicts)])
+
+
+def write_page(figures: str, rounds: int) -> None:
+    """Puts the figures where the page has room for them."""
+    text = PAGE.read_text()
+    found = FIGURES.search(text)
+    assert found, f"{PAGE} has no place for the figures"
+    told = f"{figures}\n\nMedians of {rounds} rounds, {os.cpu_count()} processors, {time.strftime('%Y-%m-%d')}.\n"
+    PAGE.write_text(text[: found.start(2)] + told + text[found.end(2) :])
 
 
 def _row(cells: Sequence[object]) -> str:
@@ -258,8 +271,8 @@ def _word(is_reached: bool) -> str:
 
 
 def main() -> int:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    count = int(sys.argv[2]) if len(sys.argv) > 2 else 4000
+    numbers = [int(word) for word in sys.argv[1:] if word != "--write"]
+    rounds, count = (*numbers, *(5, 4000)[len(numbers) :])
     results: dict[tuple[str, str], list[Result]] = {}
     with tempfile.TemporaryDirectory() as name, nginx(Path(name)) as log:
         for number in range(rounds):
@@ -273,7 +286,10 @@ def main() -> int:
                     finally:
                         running.end()
                     results.setdefault((sink, contestant), []).append(result)
-    report(results, count)
+    figures = report(results, count)
+    print(figures)
+    if "--write" in sys.argv[1:]:
+        write_page(figures, rounds)
     return 0
 
 

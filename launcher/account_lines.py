@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from launcher.counters import as_dict
 from launcher.latencies import Latencies
-from launcher.replay_protocol import DestinationFailed, OutputAccount
+from launcher.replay_protocol import DestinationFailed, MiddlewareAccount, OutputAccount
 
 
 def output_facts(output: OutputAccount) -> dict[str, object]:
@@ -18,6 +19,16 @@ def output_facts(output: OutputAccount) -> dict[str, object]:
         "retries": output.retries or None,
         "held_bytes": output.held_bytes or None,
         **_latency_facts(output.latencies),
+    }
+
+
+def middleware_facts(middleware: MiddlewareAccount) -> dict[str, object]:
+    """The facts of `at=middleware`."""
+    return {
+        "program": middleware.program,
+        **as_dict(middleware.counters),
+        "waiting": middleware.waiting or None,
+        "restarts": middleware.restarts or None,
     }
 
 

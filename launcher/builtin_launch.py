@@ -16,6 +16,7 @@ import trio
 
 from launcher import itself
 from launcher.child import PIPE, start
+from launcher.counters import MiddlewareCounters, as_dict
 from launcher.executable import CANNOT_EXECUTE, CannotStart
 from launcher.feed import Feed
 from launcher.gor_flags import GorOption
@@ -26,6 +27,7 @@ from launcher.replay_protocol import (
     Account,
     Closing,
     DestinationFailed,
+    MiddlewareAccount,
     OutputAccount,
     ReplaySettings,
     decode_line,
@@ -40,10 +42,10 @@ _DEAF = ("/bin/sh", "-c", "trap '' TERM INT HUP; exec \"$@\"", "replayer")
 _LAST_ACCOUNT_SECONDS = 0.2  # of the end's time, for the final account and the exit
 
 
-def queue_bytes(memory_bytes: int, outputs: int) -> int:
-    """What each output of a replayer may hold so that the process stays below `memory_bytes`."""
+def queue_bytes(memory_bytes: int, queues: int) -> int:
+    """What each output of a replayer, and its middleware, may hold so that the process stays below `memory_bytes`."""
     spare = (memory_bytes - _OVERHEAD_BYTES) * _SHARE_OF_QUEUES
-    return max(int(spare) // max(outputs, 1), _LEAST_QUEUE_BYTES)
+    return max(int(spare) // max(queues, 1), _LEAST_QUEUE_BYTES)
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,8 @@ class ReplayAccount:
         self._failed = failed
         self._ended: dict[str, OutputAccount] = {}  # of processes that have ended, by destination
         self._current: dict[str, OutputAccount] = {}
+        self._ended_middleware: MiddlewareAccount | None = None
+        self._middleware: MiddlewareAccount | None = None
 
     def receive(self, line: str) -> None:
         """One line of the account pipe."""
@@ -143,6 +147,7 @@ class ReplayAccount:
             return
         if isinstance(told, Account):
             self._current = {output.destination: output for output in told.outputs}
+            self._middleware = told.middleware
         elif isinstance(told, DestinationFailed):
             self._failed(told)
 
@@ -150,6 +155,15 @@ class ReplayAccount:
         """What the process said last is kept. What it still held then has an unknown end."""
         self._ended = {output.destination: _settled(output) for output in self.outputs()}
         self._current = {}
+        middleware = self.middleware()
+        self._ended_middleware = middleware and _settled_middleware(middleware)
+        self._middleware = None
+
+    def middleware(self) -> MiddlewareAccount | None:
+        """The middleware's totals, if there is one."""
+        if self._middleware is None or self._ended_middleware is None:
+            return self._middleware or self._ended_middleware
+        return _sum_of_middlewares(self._ended_middleware, self._middleware)
 
     def outputs(self) -> list[OutputAccount]:
         """The totals by output, in the replayer's order."""
@@ -178,3 +192,14 @@ def _sum(before: OutputAccount, now: OutputAccount) -> OutputAccount:
         untracked=before.untracked + now.untracked,
         latencies=before.latencies + now.latencies,
     )
+
+
+def _settled_middleware(middleware: MiddlewareAccount) -> MiddlewareAccount:
+    counters = middleware.counters
+    return replace(middleware, counters=replace(counters, lost=counters.lost + counters.imbalance()), waiting=0)
+
+
+def _sum_of_middlewares(before: MiddlewareAccount, now: MiddlewareAccount) -> MiddlewareAccount:
+    counted = Counter(as_dict(before.counters))
+    counted.update(as_dict(now.counters))
+    return replace(now, counters=MiddlewareCounters(**counted), restarts=before.restarts + now.restarts)

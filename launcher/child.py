@@ -79,15 +79,16 @@ async def start(
     stdout: int | None = None,
     stderr: int | None = None,
     pass_fds: Sequence[int] = (),
+    has_own_session: bool = True,
 ) -> Child:
-    """Starts a child in a session of its own. Raises CannotStart."""
+    """Starts a child, in a session of its own unless it is to go with this process's group. Raises CannotStart."""
     global _starting
     executable = find_executable(argv, environ)
 
     async def open_process(file: Executable) -> trio.Process:
         return await trio.lowlevel.open_process(
             file.argv, executable=file.path, env=environ, stdin=stdin, stdout=stdout, stderr=stderr,
-            start_new_session=True, pass_fds=tuple(pass_fds),
+            start_new_session=has_own_session, pass_fds=tuple(pass_fds),
         )  # fmt: skip
 
     _starting += 1

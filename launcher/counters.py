@@ -54,6 +54,19 @@ class FeedCounters:
 
 
 @dataclass(slots=True)
+class MiddlewareCounters(FeedCounters):
+    """What became of every record that was given to the built-in replayer's middleware, and what came from it."""
+
+    given: int = counter("records that came in and were to go through --middleware")
+    taken: int = counter("read by the middleware; what it does not print again it has left out")
+    dropped_full: int = counter("the middleware did not read fast enough: as much as may wait for it did")
+    dropped_shutdown: int = counter("still waiting when the replayer had to end")
+    lost: int = counter("written, or half written, to a middleware that ended before it had read them")
+    returned: int = counter("records that it printed, for the outputs: more or fewer than it was given, as it likes")
+    malformed: int = counter("lines that it printed and that were no record in hex")
+
+
+@dataclass(slots=True)
 class RelayCounters:
     """What the relay did with connections, mirrored or not."""
 

@@ -92,7 +92,7 @@ _FLAGS = (
     Flag("exit-after", DURATION, builtin=True),
     Flag("http-pprof", STRING),
     Flag("memprofile", STRING),
-    Flag("middleware", STRING),
+    Flag("middleware", STRING, builtin=True),
     Flag("output-null", BOOL, builtin=True),
     Flag("output-stdout", BOOL, builtin=True),
     Flag("prettify-http", BOOL),

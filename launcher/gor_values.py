@@ -229,6 +229,34 @@ def _limited(text: str) -> Checked:
     return text, []
 
 
+def dialed(address: str) -> tuple[str, int]:
+    """Host, may be empty, and port of an address that gor dials. A ValueError completes "must be ..."."""
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s\[\]:/@]*)):([0-9]{1,5})", address)
+    if not match or not 1 <= int(match[3]) <= 65535:
+        raise ValueError("an aggregator's HOST:PORT, such as next:28020, with |10 (a second) or |10% behind it")
+    return match[1] or match[2], int(match[3])
+
+
+def _dialed(text: str) -> Checked:
+    address, _ = destinations.split_limit(text)
+    dialed(address)
+    return text, []
+
+
+def split_speed(text: str) -> tuple[str, destinations.Limit | None]:
+    """`PATTERN|200%` is a speed, from 1 % on; `PATTERN|10` a rate. A ValueError completes "must be ..."."""
+    pattern, bar, limit = text.partition("|")
+    match = re.fullmatch(r"([1-9][0-9]{0,6})(%?)", limit)
+    if not pattern or (bar and not match):
+        raise ValueError("a name or pattern of files, with a speed (|200%) or at most so many a second (|10) behind it")
+    return pattern, destinations.Limit(int(match[1]), bool(match[2])) if match else None
+
+
+def _paced(text: str) -> Checked:
+    split_speed(text)
+    return text, []
+
+
 def _listening(text: str) -> Checked:
     parse_listen_address(text)
     return text, []
@@ -247,12 +275,13 @@ _BY_NAME: Mapping[str, Callable[[str], Checked]] = {
     "http-rewrite-url": _rewrite_url,
     "http-set-header": _set_header,
     "http-set-param": _parameter,
+    "input-file": _paced,
     "input-http": _listening,
     "input-tcp": _listening,
     "output-binary": _limited,
     "output-file": _limited,
     "output-http": _destination,
-    "output-tcp": _limited,
+    "output-tcp": _dialed,
 }
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from launcher import addresses, itself, memory
 from launcher.app_command import AppCommand, mentions_socket, move, stay
 from launcher.environment import is_dyno
+from launcher.executable import CannotStart, find_executable
 from launcher.gor_flags import GorOption, Word, is_output, parse_flags
 from launcher.gor_options import GorOptions, destinations, hidden, read_gor_options
 from launcher.launcher_options import DEFAULT_GOR_OPTIONS, DEFAULT_PORT, LauncherOptions
@@ -99,6 +100,7 @@ class _Planner:
         if is_wanted and port is not None:
             if not options.build:
                 self._check_port(host, port)
+                self._check_middleware(gor_options)
             self._check_destinations(gor_options, port)
             self._check_variables()
         if is_wanted and options.app_port is not None:
@@ -124,6 +126,17 @@ class _Planner:
         for option, destination in destinations(gor_options):
             if destination.host in _OWN_NAMES and destination.port == port:
                 self._problems.append(f"{option.where}: {option.shown} leads back to this launcher's own port")
+
+    def _check_middleware(self, gor_options: Sequence[GorOption]) -> None:
+        """Said only: the replayer tries again and again, and the program may yet come. Its arguments may be secret."""
+        for option in gor_options:
+            words = option.value.split()
+            if option.name != "middleware" or not words:
+                continue
+            try:
+                find_executable(words[:1], self._environ)
+            except CannotStart as error:
+                self._warnings.append(f"{option.where}: --middleware can't be started: {error}")
 
     def _check_variables(self) -> None:
         known = {option.env for option in declared(LauncherOptions).values() if option.env}

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from launcher.counters import MiddlewareCounters
 from launcher.latencies import Latencies
 
 PROTOCOL_VERSION = 1
@@ -88,6 +89,16 @@ class OutputAccount:
     latencies: Latencies = field(default_factory=Latencies)
 
 
+@dataclass(frozen=True, kw_only=True)
+class MiddlewareAccount:
+    """The middleware's totals. Without responses `counters.returned` is what each output received, or all together."""
+
+    program: str  # its first word: the others may be secret
+    counters: MiddlewareCounters
+    waiting: int  # records
+    restarts: int
+
+
 @dataclass(frozen=True)
 class Ready:
     """The replayer has understood its settings and takes records."""
@@ -102,6 +113,7 @@ class Account:
 
     outputs: tuple[OutputAccount, ...]
     final: bool = False  # the replayer ends: nothing follows
+    middleware: MiddlewareAccount | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +142,8 @@ def decode_line(line: bytes) -> Told:
         if facts["at"] == _AT[Ready]:
             return Ready(pid=facts["pid"], outputs=tuple(facts["outputs"]))
         if facts["at"] == _AT[Account]:
-            return Account(tuple(_output_account(output) for output in facts["outputs"]), facts["final"])
+            outputs = tuple(_output_account(output) for output in facts["outputs"])
+            return Account(outputs, facts["final"], _middleware_account(facts.get("middleware")))
         if facts["at"] == _AT[DestinationFailed]:
             return DestinationFailed(**{name: facts[name] for name in ("destination", "kind", "error", "count")})
     except (KeyError, TypeError, AttributeError) as error:
@@ -146,6 +159,12 @@ def _output_account(facts: Mapping[str, Any]) -> OutputAccount:
         **{name: facts[name] for name in names},
         latencies=Latencies(latencies["count"], latencies["max_seconds"], buckets),
     )
+
+
+def _middleware_account(facts: Mapping[str, Any] | None) -> MiddlewareAccount | None:
+    if facts is None:
+        return None
+    return MiddlewareAccount(**{**facts, "counters": MiddlewareCounters(**facts["counters"])})
 
 
 def _encode(facts: Mapping[str, Any]) -> bytes:

@@ -134,11 +134,11 @@ def _launches(plan: Plan, gor_place: GorPlace | None) -> list[tuple[str, Launch]
     """Each replayer process's name and how to start it."""
     assert plan.replayer is not None, "a plan that mirrors has a replayer"
     if plan.replayer.gor is None:
-        outputs = sum(map(is_output, plan.gor_options))
+        queues = sum(is_output(option) or option.name == "middleware" for option in plan.gor_options)
         launch = BuiltinLaunch(
             options=plan.gor_options,
             environ=plan.environ,
-            queue_bytes=queue_bytes(plan.replayer_memory, outputs),
+            queue_bytes=queue_bytes(plan.replayer_memory, queues),
             stats_interval=plan.options.stats_interval,
             account=ReplayAccount(_tell_failure),
         )

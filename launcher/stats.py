@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import trio
 
-from launcher.account_lines import output_facts
+from launcher.account_lines import middleware_facts, output_facts
 from launcher.builtin_launch import BuiltinLaunch
 from launcher.counters import RelayCounters, as_dict
 from launcher.log import log
 from launcher.mirror import Mirror
-from launcher.replay_protocol import OutputAccount
+from launcher.replay_protocol import MiddlewareAccount, OutputAccount
 from launcher.replayers import Replayer
 
 
@@ -55,9 +55,12 @@ class Stats:
         for _, output in self._outputs():
             if held := output.received - sum(output.outcomes.values()):
                 yield f"{held} copies received by {output.destination} ended in no outcome"
-        for name, received, taken in self._received():
-            if received > taken:
-                yield f"{name} received {received} copies, of {taken} taken"
+        for _, middleware in self._middlewares():
+            if imbalance := middleware.counters.imbalance():
+                yield f"{imbalance} copies given to the middleware ended in no counter"
+        for name, received, handed in self._received():
+            if received > handed:
+                yield f"{name} received {received} copies, of {handed} handed on"
         yield from self._untold_responses()
 
     def _tell(self, at: str, *, final: bool | None = None) -> None:
@@ -70,23 +73,37 @@ class Stats:
                 "feed", replayer=replayer.name, **as_dict(feed.queue.counters),
                 waiting=feed.queue.statistics().records or None, restarts=replayer.restarts or None, final=final,
             )  # fmt: skip
+        for _, middleware in self._middlewares():
+            log("middleware", **middleware_facts(middleware), final=final)
         for _, output in self._outputs():
             log("output", **output_facts(output), final=final)
-        for name, received, taken in self._received() if final else ():
-            if taken > received:
-                log("output-unknown", level="warning", destination=name, copies=taken - received)
+        for name, copies in self._unknown() if final else ():
+            log("output-unknown", level="warning", destination=name, copies=copies)
 
     def _received(self) -> Iterator[tuple[str, int, int]]:
-        """What should have been received of what was taken: by each output, or by all together if each has its turn."""
+        """What was received of what was handed on: by each output, or by all together if each has its turn."""
         together: dict[Replayer, list[OutputAccount]] = {}
         for replayer, output in self._outputs():
             together.setdefault(replayer, []).append(output)
         for replayer, outputs in together.items():
-            taken = replayer.feed.queue.counters.taken
+            handed = replayer.feed.queue.counters.taken
+            if (middleware := self._middleware_of(replayer)) is not None:
+                handed = middleware.counters.returned
             if isinstance(replayer.launch, BuiltinLaunch) and replayer.launch.splits_output:
-                yield "all", sum(output.received - output.responses for output in outputs), taken
+                yield "all", sum(output.received - output.responses for output in outputs), handed
             else:
-                yield from ((output.destination, output.received - output.responses, taken) for output in outputs)
+                yield from ((output.destination, output.received - output.responses, handed) for output in outputs)
+
+    def _unknown(self) -> Iterator[tuple[str, int]]:
+        """What a replayer that died had taken and never told of. Its middleware's account and its outputs' are one."""
+        middlewares = list(self._middlewares())
+        for replayer, middleware in middlewares:
+            tracked = sum(output.tracked for owner, output in self._outputs() if owner is replayer)
+            if (copies := replayer.feed.queue.counters.taken - (middleware.counters.given - tracked)) > 0:
+                yield "middleware", copies
+        for name, received, handed in self._received() if not middlewares else ():
+            if handed > received:
+                yield name, handed - received
 
     def _untold_responses(self) -> Iterator[str]:
         """Answers that were tracked, but not received by an output that takes them: each gets all, or takes none."""
@@ -98,6 +115,14 @@ class Stats:
             for output in outputs:
                 if output.responses not in (0, tracked):
                     yield f"{output.destination} received {output.responses} answers, of {tracked} tracked"
+
+    def _middleware_of(self, replayer: Replayer) -> MiddlewareAccount | None:
+        return replayer.launch.account.middleware() if isinstance(replayer.launch, BuiltinLaunch) else None
+
+    def _middlewares(self) -> Iterator[tuple[Replayer, MiddlewareAccount]]:
+        for replayer in self._replayers:
+            if (middleware := self._middleware_of(replayer)) is not None:
+                yield replayer, middleware
 
     def _outputs(self) -> Iterator[tuple[Replayer, OutputAccount]]:
         """Of each built-in replayer, each output's account."""

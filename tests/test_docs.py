@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.counters import FeedCounters, RelayCounters, TapCounters, meanings
+from launcher.counters import FeedCounters, MiddlewareCounters, RelayCounters, TapCounters, meanings
 from launcher.launcher_options import LauncherOptions
 from launcher.options import declared
 from launcher.replay.inputs import INPUT_COUNTERS
@@ -37,6 +37,7 @@ TABLES = {
     ("docs/counters.md", "counters"): meanings_table(meanings(TapCounters).items()),
     ("docs/counters.md", "feed-counters"): meanings_table(meanings(FeedCounters).items()),
     ("docs/counters.md", "connection-counters"): meanings_table(meanings(RelayCounters).items()),
+    ("docs/counters.md", "middleware-counters"): meanings_table(meanings(MiddlewareCounters).items()),
     ("docs/counters.md", "outcomes"): meanings_table(OUTCOMES.items()),
     ("docs/replayer.md", "input-counters"): meanings_table(INPUT_COUNTERS.items()),
 }

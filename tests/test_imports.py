@@ -55,7 +55,7 @@ NOT_PURE = {
 REPLAY_MAY_IMPORT = {
     "framing", "options", "counters", "records", "gor_flags", "gor_flag_table", "gor_values", "destinations",
     "replay_protocol", "go_regexp", "account_lines", "log", "memory", "poller", "copied_head", "listen_address",
-    "sockets", "addresses", "latencies",
+    "sockets", "addresses", "latencies", "child", "executable", "feed", "mirror_queue", "output_lines",
 }  # fmt: skip
 
 

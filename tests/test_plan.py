@@ -143,6 +143,18 @@ def test_a_file_that_is_no_text_is_a_problem(app_folder, port):
     assert made.problems == ("gor.options: is no UTF-8 text (byte 1)",)
 
 
+def test_a_middleware_that_is_not_there_is_warned_of_without_its_arguments(app_folder, port):
+    write_options(app_folder, "--output-http http://a\n--middleware './program --key word'\n")
+    made = plan("app", PORT=str(port))
+    [warning] = made.warnings
+    assert (made.mode, warning) == (
+        Mode.MIRROR, "config/gor.options:2: --middleware can't be started: ./program: no such file",
+    )  # fmt: skip
+    (app_folder / "program").write_text("#!/bin/sh\n")
+    (app_folder / "program").chmod(0o755)
+    assert not plan("app", PORT=str(port)).warnings
+
+
 def test_an_option_that_is_only_gor_s_needs_a_gor(app_folder, port):
     write_options(app_folder, "--output-http http://h --prettify-http\n")
     made = plan("app", PORT=str(port))

@@ -43,9 +43,9 @@ def problems(*outputs: OutputAccount, taken: int = 5, option: str = "output-null
 
 def test_answers_are_no_copies_that_were_not_taken() -> None:
     assert problems(output("file", 9, responses=4), output("http://h", 5, tracked=4)) == []
-    assert problems(output("file", 9), output("http://h", 5)) == ["file received 18 copies, of 10 taken"]
+    assert problems(output("file", 9), output("http://h", 5)) == ["file received 18 copies, of 10 handed on"]
     assert problems(output("file", 9, responses=3), output("http://h", 5, tracked=3)) == [
-        "file received 12 copies, of 10 taken"
+        "file received 12 copies, of 10 handed on"
     ]
 
 
@@ -53,7 +53,7 @@ def test_where_the_output_is_split_answers_are_none_either() -> None:
     shares = output("file", 3 + 2, responses=2), output("http://h", 2, tracked=2)
     assert problems(*shares, option="split-output") == []
     assert problems(output("file", 6, responses=2), shares[1], option="split-output") == [
-        "all received 12 copies, of 10 taken"
+        "all received 12 copies, of 10 handed on"
     ]
 
 

@@ -17,12 +17,14 @@ from launcher.gor_flags import FLAGS, GorOption, Kind
 from launcher.gor_values import boolean, duration, integer
 from launcher.log import log
 from launcher.replay.inputs import Input
-from launcher.replay.inputs.file import new_file_input
+from launcher.replay.inputs.file import new_file_inputs
 from launcher.replay.inputs.group import InputGroup
 from launcher.replay.inputs.http import new_http_input
 from launcher.replay.inputs.tcp import new_tcp_input
+from launcher.replay.middleware import check_program
 from launcher.replay.pipeline import Pipeline
 from launcher.replay.report import LogReport
+from launcher.replay.room import Room
 from launcher.replay.settings import understand
 from launcher.replay_protocol import ReplaySettings
 
@@ -30,11 +32,11 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 INTERRUPTED = 128 + signal.SIGINT
 _GOR_STATS_SECONDS = 5.0  # gor's default of --output-http-stats-ms
 
-# One row an input: (its value, the options that can't be repeated, by name) -> the input.
-INPUTS: Mapping[str, Callable[[str, Mapping[str, str]], Input]] = {
-    "input-tcp": new_tcp_input,
-    "input-file": new_file_input,
-    "input-http": new_http_input,
+# One row an input: (its values, the options that can't be repeated, by name, the outputs' room) -> the inputs.
+INPUTS: Mapping[str, Callable[[Sequence[str], Mapping[str, str], Room], Sequence[Input]]] = {
+    "input-tcp": lambda values, single, _: [new_tcp_input(value, single) for value in values],
+    "input-file": new_file_inputs,
+    "input-http": lambda values, single, _: [new_http_input(value, single) for value in values],
 }
 
 
@@ -60,8 +62,16 @@ async def run_by_hand(told: HandSettings) -> int:
             stats_interval=_stats_interval(single) if told.stats_interval is None else told.stats_interval,
         )
     )
-    group = InputGroup([INPUTS[each.name](each.value, single) for each in told.options if each.name in INPUTS])
-    pipeline = Pipeline(settings, LogReport(group.inputs))
+    check_program(settings.middleware)
+    inputs: list[Input] = []
+    pipeline = Pipeline(settings, LogReport(inputs))
+    values: dict[str, list[str]] = {}
+    for each in told.options:
+        if each.name in INPUTS:
+            values.setdefault(each.name, []).append(each.value)
+    for name, given in values.items():
+        inputs += INPUTS[name](given, single, pipeline.room)
+    group = InputGroup(inputs)
     group.open()
     run = _Run(group, pipeline)
     with trio.open_signal_receiver(*_SIGNALS) as signals:

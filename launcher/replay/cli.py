@@ -108,13 +108,14 @@ def _hand_settings(argv: Sequence[str]) -> HandSettings:
     for warning in warnings:
         log("configuration", level="warning", warning=warning)
     outputs = sum(map(is_output, options))
+    has_middleware = any(option.name == "middleware" and option.value for option in options)
     if not any(option.name in INPUTS for option in options):
         raise UsageError("there is no input: use --input-http :8081 or another; --help lists them all")
     if not outputs:
         raise UsageError("there is no output: use --output-http URL, --to URL or another; --help lists them all")
     return HandSettings(
         options=options,
-        queue_bytes=max(queue_memory // outputs, _LEAST_QUEUE_BYTES),
+        queue_bytes=max(queue_memory // (outputs + has_middleware), _LEAST_QUEUE_BYTES),
         stats_interval=_converted(own, "stats-interval", o.seconds, None),
     )
 

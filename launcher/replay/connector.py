@@ -32,6 +32,7 @@ class Route:
     host: str  # to connect to: the destination, or the proxy
     port: int
     is_proxy: bool = False
+    closed: str = ""  # why nothing can be sent on it, for people; empty if it can
     connect_request: bytes = b""  # what asks a proxy for a tunnel; it may hold a password
     tls: ssl.SSLContext | None = None
     tls_host: str = ""  # the destination
@@ -50,8 +51,11 @@ class Connector:
     def connect(self, done: Connected) -> Attempt | None:
         """Calls `done` once, at once or later, with a connection or why there is none. It has no time-out of its own.
 
-        None: there is nothing to cancel, because in back-off `done` was called at once.
+        None: there is nothing to cancel, because in back-off, or without a way, `done` was called at once.
         """
+        if self.route.closed:
+            done(Ended("refused", self.route.closed))
+            return None
         if not self._backoff.may_connect(trio.current_time()):
             done(self._last_failure)
             return None

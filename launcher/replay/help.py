@@ -41,6 +41,8 @@ MEANINGS: Mapping[str, str] = {
     "http-set-header": "'Name: value' in every copy, in place of the first such header or as a new one",
     "input-http": "listens here, answers every request at once with 200; :PORT, HOST:PORT or [::1]:PORT, with |10 "
     "behind it for 10 requests a second, |10% for a tenth",
+    "middleware": "'PROGRAM ARG...', split at spaces: gets each record as a line of hex, and what it prints in the "
+    "same form is what the outputs get; filters and rewriters come after it",
     "output-http": "a destination, http or https, with |10 or |10% behind it as above",
     "output-http-queue-len": "bound on waiting copies of each destination (default: none but --queue-memory)",
     "output-http-stats": "lines of counters every --output-http-stats-ms",

@@ -24,7 +24,8 @@ OUTCOMES: Mapping[str, str] = {
     "5xx": "answered with a status of 500 or more",
     "written": "written whole; for --output-tcp, acknowledged by the other machine; for --output-null, thrown away",
     "timeout": "not answered whole within --output-http-timeout, connecting included",
-    "refused": "no connection: refused, unreachable, or none was tried because one was refused a moment before",
+    "refused": "no connection: refused, unreachable, or none was tried: one was refused a moment before, or the proxy "
+    "that the environment names is not an http proxy",
     "reset": "the connection ended before the whole answer had come, or for --output-tcp the acknowledgement",
     "dns": "the destination's name was not found",
     "tls": "no TLS connection: the certificate is not valid, or the destination does not speak TLS",

@@ -1,4 +1,4 @@
-"""input -> emitter: filters, rewriters, every output or the next -> limit -> output; the account, and the drain."""
+"""input -> middleware -> filters, rewriters -> every output or the next -> limit -> output; the account, the drain."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from launcher.replay.emitter import Emitter
 from launcher.replay.frames import FrameError
 from launcher.replay.inputs import Receive
 from launcher.replay.inputs.pipe import PipeInput
+from launcher.replay.middleware import Middleware
 from launcher.replay.outputs import Output
 from launcher.replay.outputs.file import FileOutput
 from launcher.replay.outputs.http import HttpOutput
@@ -25,15 +26,20 @@ from launcher.replay.outputs.limited import limited
 from launcher.replay.outputs.null import NullOutput
 from launcher.replay.outputs.stdout import StdoutOutput
 from launcher.replay.outputs.tcp import TcpOutput
+from launcher.replay.proxies import UnusableProxy
 from launcher.replay.record_queue import RecordQueue
 from launcher.replay.report import telling_requests, watch
 from launcher.replay.resolver import Resolver
+from launcher.replay.room import PATIENCE_SECONDS, Room
 from launcher.replay.settings import HttpOutputSettings, Settings, understand
 from launcher.replay.tls import tls_context
-from launcher.replay_protocol import Account, Closing, OutputAccount, Ready, Told
+from launcher.replay_protocol import Account, Closing, Ready, Told
 
 _TICK_SECONDS = 1.0
 _DESTINATIONS_SHARE = 0.8  # of the drain; the rest is for writing the answers that came last
+_SHARE_OF_MIDDLEWARE = 0.8  # of the drain: the outputs send on what comes from it until then
+_SHARE_OF_ANSWERS = 0.5  # of the middleware's: for answers that it is to get
+_QUIET_SECONDS = 0.2  # without a copy under way
 _LAST_WORDS_SECONDS = 1.0  # for a reader of the account that is slow; one that is stuck is left
 
 
@@ -64,7 +70,8 @@ def build_outputs(settings: Settings, poller: Poller, track: Receive) -> list[Ou
         outputs.append(limited(FileOutput(file, RecordQueue(settings.queue_bytes), settings.queue_bytes), file.limit))
     tls = _tls(settings)
     resolver = Resolver(poller)
-    is_tracked = settings.tracks_responses and any(output.tally.takes_responses for output in outputs)
+    has_takers = bool(settings.middleware) or any(output.tally.takes_responses for output in outputs)
+    is_tracked = settings.tracks_responses and has_takers
     if settings.tracks_responses and not is_tracked:
         print("--output-http-track-response changes nothing: there is no output that takes answers", file=sys.stderr)
     for each in settings.http_outputs:
@@ -90,6 +97,8 @@ def _route(output: HttpOutputSettings, tls: ssl.SSLContext | None) -> Route:
         tls = None
     if (proxy := output.proxy) is None:
         return Route(host=output.host, port=output.port, tls=tls, tls_host=output.host)
+    if isinstance(proxy, UnusableProxy):
+        return Route(host=output.host, port=output.port, closed=proxy.error)
     request = proxy.connect_request(output.host, output.port) if output.is_https else b""
     return Route(
         host=proxy.host, port=proxy.port, is_proxy=True, connect_request=request, tls=tls, tls_host=output.host
@@ -129,11 +138,17 @@ class Pipeline:
         self._poller = Poller()
         self._outputs: Sequence[Output] = build_outputs(settings, self._poller, lambda answer: self._receive(answer))
         self._receive: Receive = Emitter(self._outputs, settings.modify, splits=settings.splits_output).emit
+        self._middleware: Middleware | None = None
+        if settings.middleware:
+            self._middleware = Middleware(settings.middleware, self._poller, settings.queue_bytes, self._receive)
+            self._receive = self._middleware.give
         # What takes destinations' answers is open until the last of them may have come.
         self._late = [each for each in self._outputs if settings.tracks_responses and each.tally.takes_responses]
         self._early = [each for each in self._outputs if each not in self._late]
         self._error: FrameError | None = None
-        self._told: tuple[OutputAccount, ...] = ()
+        longest_exchange = max((each.timeout_seconds for each in settings.http_outputs), default=0.0)
+        self.room = Room(self._outputs, longest_exchange + PATIENCE_SECONDS)
+        self._told = Account(())
         self._working = trio.CancelScope()  # inputs and outputs
         for output in self._outputs:
             watch(output.tally, settings.verbose)
@@ -164,15 +179,33 @@ class Pipeline:
             async with trio.open_nursery() as sending:
                 for output in self._early:
                     await sending.start(output.run)
+                if self._middleware is not None:
+                    sending.start_soon(self._middleware.run)
                 drain_seconds = await self._read(source, receive, max_seconds)
                 now = trio.current_time()
                 self._working.deadline = now + drain_seconds
                 if self._late:
-                    sending.cancel_scope.deadline = now + drain_seconds * _DESTINATIONS_SHARE
+                    drain_seconds *= _DESTINATIONS_SHARE
+                    sending.cancel_scope.deadline = now + drain_seconds
+                if self._middleware is not None:
+                    await self._finish_middleware(self._middleware, now + drain_seconds * _SHARE_OF_MIDDLEWARE)
                 for output in self._early:
                     output.close()
             for output in self._late:
                 output.close()
+
+    async def _finish_middleware(self, middleware: Middleware, deadline: float) -> None:
+        """Its input is ended when there is nothing more to give: with tracked answers, when the last seem to be in."""
+        if self._settings.tracks_responses:
+            seconds = (deadline - trio.current_time()) * _SHARE_OF_ANSWERS
+            with trio.move_on_after(seconds):
+                last_busy = trio.current_time()
+                while trio.current_time() < last_busy + _QUIET_SECONDS:
+                    await trio.sleep(_QUIET_SECONDS / 10)
+                    is_sending = any(each.tally.held() for each in self._outputs if not each.tally.takes_responses)
+                    if is_sending or not middleware.has_read_all:
+                        last_busy = trio.current_time()
+        await middleware.finish(deadline - trio.current_time())
 
     async def _read(self, source: Source, receive: Receive, max_seconds: float) -> float:
         """Until the input's end; how many seconds the drain may take."""
@@ -201,15 +234,19 @@ class Pipeline:
     def _sum_up(self) -> None:
         for output in self._outputs:
             output.tally.sum_up()
+        if self._middleware is not None:
+            self._middleware.tell_failures(sums_up=True)
 
     def _tell_changes(self) -> None:
         for output in self._outputs:
             for failed in output.tally.take_news():
                 self._account.tell(failed)
-        accounts = self._accounts()
-        if accounts != self._told:
-            self._told = accounts
-            self._account.tell(Account(accounts))
+        if self._middleware is not None:
+            self._middleware.tell_failures()
+        account = self._new_account()
+        if account != self._told:
+            self._told = account
+            self._account.tell(account)
         self._account.flush()
 
     async def _tell_end(self) -> None:
@@ -217,8 +254,9 @@ class Pipeline:
             assert output.tally.held() == 0, f"records of {output.tally.destination} ended in no outcome"
         self._sum_up()
         self._tell_changes()
-        self._account.tell(Account(self._accounts(), final=True))
+        self._account.tell(self._new_account(final=True))
         await self._account.finish(_LAST_WORDS_SECONDS)
 
-    def _accounts(self) -> tuple[OutputAccount, ...]:
-        return tuple(output.tally.account(output.held_bytes) for output in self._outputs)
+    def _new_account(self, *, final: bool = False) -> Account:
+        outputs = tuple(output.tally.account(output.held_bytes) for output in self._outputs)
+        return Account(outputs, final, self._middleware.account() if self._middleware is not None else None)

@@ -2,6 +2,9 @@
 
 HTTPS_PROXY for https, HTTP_PROXY for http, in capitals first; NO_PROXY is a list of `*`, names (with all below them),
 `.names` (only those below), addresses and networks, each with or without a port. Loopback is never reached by proxy.
+
+The variables are the app's, and may name what only the app can use: then nothing is sent, as the network's owner wants
+no way around the proxy, and the copies hold credentials.
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from launcher.destinations import parse_destination
-from launcher.options import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,23 @@ class Proxy:
         return head + credentials + b"\r\n"
 
 
-def proxy_for(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
-    """The proxy for this destination; None for none. Raises ConfigurationError, which tells nothing of the value."""
+@dataclass(frozen=True)
+class UnusableProxy:
+    """What a variable says is no http proxy: SOCKS, one that speaks TLS itself, or no address at all."""
+
+    variable: str
+
+    @property
+    def error(self) -> str:
+        """For people; it tells nothing of the value, which may hold a password."""
+        return (
+            f"{self.variable} is not the address of an http proxy, such as http://proxy:3128, and nothing is sent "
+            "around it: NO_PROXY can except the destination"
+        )
+
+
+def proxy_for(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> Proxy | UnusableProxy | None:
+    """The proxy for this destination; None for none."""
     name = f"{scheme}_proxy"
     variable = name.upper() if environ.get(name.upper()) else name
     text = environ.get(variable, "")
@@ -45,9 +62,9 @@ def proxy_for(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> 
     try:
         place, _ = parse_destination(text)
     except ValueError:
-        raise ConfigurationError(f"{variable} must be the address of a proxy, such as http://proxy:3128") from None
+        return UnusableProxy(variable)
     if place.scheme != "http":
-        raise ConfigurationError(f"{variable} must be an http proxy: one that speaks TLS itself is not supported")
+        return UnusableProxy(variable)
     authorization = b""
     if place.userinfo is not None:
         user, _, password = place.userinfo.partition(":")

@@ -13,7 +13,6 @@ import io
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 
 from launcher.replay.record_format import Damaged, Record, RecordReader
 
@@ -31,25 +30,27 @@ class InFile:
 
 
 Item = Record | InFile
-_Heads = list[tuple[int, int, Record, Iterator[Item]]]  # of each open file: time, number, its next record, the others
+_Heads = list[tuple[int, int, Record, Iterator[Item]]]  # of each open file: time, index, its next record, the others
 
 
-def merged(paths: Sequence[str], depth: int) -> Iterator[Item]:
-    """All records of the files by time. Never raises: a file that can't be read is an InFile."""
-    serial = count()
-    waiting: list[tuple[int, int, str]] = []  # the first record's time; not opened yet
-    for path in paths:
+def merged(paths: Sequence[str], depth: int) -> Iterator[tuple[int, Item]]:
+    """All records of the files by time, each with its file's index in `paths`.
+
+    Never raises: a file that can't be read is an InFile.
+    """
+    waiting: list[tuple[int, int, str]] = []  # the first record's time, index; not opened yet
+    for number, path in enumerate(paths):
         first = _first_time(path) if len(paths) > 1 else 0
-        heapq.heappush(waiting, (first, next(serial), path))
+        heapq.heappush(waiting, (first, number, path))
     reading: _Heads = []
     while waiting or reading:
         while waiting and (not reading or waiting[0][0] <= reading[0][0]):
             _, number, path = heapq.heappop(waiting)
-            yield from _advance(reading, number, _in_order(_items(path), depth))
+            yield from ((number, wrong) for wrong in _advance(reading, number, _in_order(_items(path), depth)))
         if reading:
             _, number, record, items = heapq.heappop(reading)
-            yield record
-            yield from _advance(reading, number, items)
+            yield number, record
+            yield from ((number, wrong) for wrong in _advance(reading, number, items))
 
 
 def _advance(reading: _Heads, number: int, items: Iterator[Item]) -> list[InFile]:

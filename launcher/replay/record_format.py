@@ -37,7 +37,7 @@ class Record:
 class Damaged:
     """Bytes that are no record, up to the next separator or the end."""
 
-    kind: str  # `malformed`, `too_large` or `incomplete`: what inputs count
+    kind: str  # `malformed`, `too_large`, `dropped_buffer` or `incomplete`: what inputs count
     error: str  # for people, without bytes of the record
     offset: int  # of its first byte in the stream
 
@@ -66,7 +66,8 @@ class RecordReader:
         self._held = bytearray(b"\n")
         self._searched = 0
         self._offset = 0  # in the stream, of the record that is being read
-        self._skipped = 0  # bytes of it that are no longer held, because it is too large
+        self._skipped = 0  # bytes of it that are no longer held, because it is too large, or was given up
+        self._is_given_up = False
 
     def receive(self, data: bytes | bytearray) -> list[Event]:
         """Takes the next bytes; what they complete."""
@@ -83,12 +84,28 @@ class RecordReader:
             end = held.find(SEPARATOR, start)
         del held[:start]
         if len(held) - 1 > self._max_bytes or self._skipped:
-            excess = len(held) - len(SEPARATOR)
-            if excess > 0:
-                self._skipped += excess
-                del held[:excess]
+            self._skip()
         self._searched = max(0, len(held) - len(SEPARATOR) + 1)
         return events
+
+    def give_up(self) -> None:
+        """Lets go of the record that is being read: at its end it will be `dropped_buffer`."""
+        if len(self._held) > len(SEPARATOR):
+            self._is_given_up = True
+            self._skip()
+            self._searched = max(0, len(self._held) - len(SEPARATOR) + 1)
+
+    @property
+    def held_bytes(self) -> int:
+        """Of the record that is being read."""
+        return len(self._held)
+
+    def _skip(self) -> None:
+        """Keeps only what may be the start of a separator."""
+        excess = len(self._held) - len(SEPARATOR)
+        if excess > 0:
+            self._skipped += excess
+            del self._held[:excess]
 
     def receive_eof(self) -> list[Event]:
         """The stream's end."""
@@ -99,6 +116,10 @@ class RecordReader:
 
     def _event(self, start: int, end: int) -> Event:
         size = max(end - start, 0) + self._skipped
+        if self._is_given_up:
+            self._is_given_up = False
+            error = f"a record of {size} bytes found no room beside what other connections hold of records half read"
+            return Damaged("dropped_buffer", error, self._offset)
         if size > self._max_bytes:
             error = f"a record of {size} bytes is larger than the {self._max_bytes} allowed"
             return Damaged("too_large", error, self._offset)

@@ -35,6 +35,13 @@ class RecordQueue:
         self._takers.unpark()
         return True
 
+    def has_room(self, nbytes: int) -> bool:
+        """Whether a record of so many bytes is taken now. An empty queue has room: waiting would make none."""
+        charge = nbytes + RECORD_OVERHEAD_BYTES
+        return not self.held_bytes or not (
+            self.held_bytes + charge > self._max_bytes or len(self._records) == self._max_waiting
+        )
+
     async def take(self) -> bytes | None:
         """The oldest record; None when the queue is closed and empty. A checkpoint only if it has to wait."""
         while not self._records:

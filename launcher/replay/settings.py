@@ -18,7 +18,7 @@ from launcher.gor_flags import FLAGS
 from launcher.gor_values import boolean, duration, integer, size
 from launcher.options import ConfigurationError
 from launcher.replay.modifiers import MODIFIERS, Modify, build_modify, set_header_rule
-from launcher.replay.proxies import Proxy, proxy_for
+from launcher.replay.proxies import Proxy, UnusableProxy, proxy_for
 from launcher.replay.requests import HeaderEdit, absolute_target, header_setter
 from launcher.replay.stream_settings import FileOutputSettings, TcpOutputSettings, file_outputs, tcp_outputs
 from launcher.replay.tracking import DEFAULT_MAX_BYTES
@@ -47,7 +47,7 @@ class HttpOutputSettings:
     max_answer_bytes: int = DEFAULT_MAX_BYTES  # of one that is tracked
     max_redirects: int = 0
     verifies: bool = True  # the certificate
-    proxy: Proxy | None = None
+    proxy: Proxy | UnusableProxy | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,7 @@ class Settings:
     """All that the options say."""
 
     modify: Modify | None  # for every output alike
+    middleware: tuple[str, ...]  # the program's words; () for none
     splits_output: bool  # each record goes to one output, in turn
     tracks_responses: bool  # of destinations
     http_outputs: list[HttpOutputSettings]
@@ -90,6 +91,7 @@ def understand(told: ReplaySettings, environ: Mapping[str, str] = os.environ) ->
     )
     return Settings(
         modify=build_modify({each.option: values.all(each.option) for each in MODIFIERS}),
+        middleware=tuple(word for word in values.last("middleware", "").split(" ") if word),
         splits_output=boolean(values.last("split-output", "false")),
         tracks_responses=tracks,
         http_outputs=list(_http_outputs(values, keeps_host, environ)),
@@ -149,7 +151,9 @@ def _http_outputs(values: _Values, keeps_host: bool, environ: Mapping[str, str])
         )
 
 
-def _head_edits(destination: Destination, keeps_host: bool, proxy: Proxy | None) -> Iterator[HeaderEdit]:
+def _head_edits(
+    destination: Destination, keeps_host: bool, proxy: Proxy | UnusableProxy | None
+) -> Iterator[HeaderEdit]:
     # Authorization first, so that a Host that has to be inserted stands before it: RFC 9110 §7.2.
     if destination.userinfo is not None:
         user, _, password = destination.userinfo.partition(":")
@@ -157,7 +161,7 @@ def _head_edits(destination: Destination, keeps_host: bool, proxy: Proxy | None)
         yield header_setter(b"Authorization", b"Basic " + credentials)
     if not keeps_host:
         yield header_setter(b"Host", destination.host_header.encode("ascii"))
-    if proxy is not None and destination.scheme == "http":
+    if isinstance(proxy, Proxy) and destination.scheme == "http":
         if proxy.authorization:
             yield header_setter(b"Proxy-Authorization", proxy.authorization)
         yield absolute_target(destination.host_header.encode("ascii"))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from launcher.destinations import Limit, split_limit
-from launcher.gor_values import boolean, duration, integer, size
+from launcher.gor_values import boolean, dialed, duration, integer, size, split_speed
 from launcher.options import ConfigurationError
 
 # gor's defaults.
@@ -58,10 +57,9 @@ class TcpOutputSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class FileInputSettings:
-    """One `--input-file`. Its files share one clock."""
+    """All `--input-file` of one speed. Their files share one clock."""
 
-    pattern: str
-    limit: Limit | None = None  # a rate
+    patterns: Sequence[tuple[str, Limit | None]]  # each with its rate
     speed: float = 1.0
     max_wait: float = 0.0  # seconds; 0: any
     read_depth: int = 100
@@ -97,44 +95,36 @@ def tcp_outputs(values: Values) -> Iterator[TcpOutputSettings]:
     seen: Counter[str] = Counter()
     for text in values.all("output-tcp"):
         address, limit = split_limit(text)
-        match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s\[\]:/@]*)):([0-9]{1,5})", address)
-        if not match or not 1 <= int(match[3]) <= 65535:
-            raise ConfigurationError("--output-tcp must be HOST:PORT, such as aggregator:28020")
+        host, port = dialed(address)
         yield TcpOutputSettings(
             shown=_unique(f"tcp://{address}", seen),
-            host=match[1] or match[2] or "localhost",  # as Go dials :28020
-            port=int(match[3]),
+            host=host or "localhost",  # as Go dials :28020
+            port=port,
             limit=limit,
             workers=integer(values.last("output-tcp-workers", _TCP_WORKERS)),
             is_sticky=boolean(values.last("output-tcp-sticky", "false")),
         )
 
 
-def file_input(text: str, single: Mapping[str, str]) -> FileInputSettings:
-    """One `--input-file`; `single` are the options that can't be repeated. Raises ConfigurationError."""
-    pattern, limit = split_speed(text)
-    if pattern.startswith("s3://"):
-        raise ConfigurationError("the built-in replayer has no s3:// in --input-file: fetch the files first")
-    return FileInputSettings(
-        pattern=pattern,
-        limit=None if limit is None or limit.is_percent else limit,
-        speed=limit.amount / 100 if limit and limit.is_percent else 1.0,
-        max_wait=duration(single.get("input-file-max-wait", "0")),
-        read_depth=integer(single.get("input-file-read-depth", _READ_DEPTH)),
-        is_looped=boolean(single.get("input-file-loop", "false")),
-        is_dry_run=boolean(single.get("input-file-dry-run", "false")),
-    )
-
-
-def split_speed(text: str) -> tuple[str, Limit | None]:
-    """`PATTERN|200%` is a speed, from 1 % on; `PATTERN|10` a rate. Raises ConfigurationError."""
-    pattern, bar, limit = text.partition("|")
-    match = re.fullmatch(r"([1-9][0-9]{0,6})(%?)", limit)
-    if not pattern or (bar and not match):
-        raise ConfigurationError(
-            "--input-file must be a name or pattern, with a speed (|200%) or at most so many a second (|10) behind it"
+def file_inputs(texts: Sequence[str], single: Mapping[str, str]) -> list[FileInputSettings]:
+    """All `--input-file`, put together by their speeds; `single` are the options that can't be repeated."""
+    by_speed: dict[float, list[tuple[str, Limit | None]]] = {}
+    for text in texts:
+        pattern, limit = split_speed(text)
+        is_speed = limit is not None and limit.is_percent
+        speed = limit.amount / 100 if limit is not None and is_speed else 1.0
+        by_speed.setdefault(speed, []).append((pattern, None if is_speed else limit))
+    return [
+        FileInputSettings(
+            patterns=patterns,
+            speed=speed,
+            max_wait=duration(single.get("input-file-max-wait", "0")),
+            read_depth=integer(single.get("input-file-read-depth", _READ_DEPTH)),
+            is_looped=boolean(single.get("input-file-loop", "false")),
+            is_dry_run=boolean(single.get("input-file-dry-run", "false")),
         )
-    return pattern, Limit(int(match[1]), bool(match[2])) if match else None
+        for speed, patterns in by_speed.items()
+    ]
 
 
 def _unique(shown: str, seen: Counter[str]) -> str:

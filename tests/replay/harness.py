@@ -134,6 +134,13 @@ def has_failed(count: int) -> Callable[[ReplayerProcess], bool]:
     return lambda running: sum(said.count for said in running.failures) == count
 
 
+def peak_memory_bytes(pid: int) -> int:
+    """The most that a process has had in memory."""
+    match = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert match
+    return int(match[1]) * 1024
+
+
 @asynccontextmanager
 async def replayer(
     options: Sequence[tuple[str, str]] = (),

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from launcher.replay.inputs import InputError
 from launcher.replay.inputs.file import FileInput
 from launcher.replay.inputs.tcp import TcpInput
 from launcher.replay.record_format import SEPARATOR
-from launcher.replay.stream_settings import FileInputSettings
+from launcher.replay.room import Room
+from launcher.replay.stream_settings import FileInputSettings, file_inputs
 from tests.replay.harness import PROGRAM, ROOT
 
 SECOND = 10**9
@@ -35,9 +37,15 @@ def stream(*records: bytes) -> bytes:
     return b"".join(each + SEPARATOR for each in records)
 
 
-async def replayed(pattern: Path, **more: object) -> tuple[list[int], list[float], FileInput]:
+NO_OUTPUTS = Room([])
+
+
+async def replayed(
+    *patterns: Path, limit: Limit | None = None, **more: object
+) -> tuple[list[int], list[float], FileInput]:
     """The numbers of the requests, when each came, and the input."""
-    source = FileInput(FileInputSettings(pattern=str(pattern), **more))  # type: ignore[arg-type]
+    given = [(str(pattern), limit) for pattern in patterns]
+    source = FileInput(FileInputSettings(patterns=given, **more), NO_OUTPUTS)  # type: ignore[arg-type]
     source.open()
     numbers: list[int] = []
     times: list[float] = []
@@ -83,6 +91,22 @@ async def test_files_are_merged_by_time_and_read_in_windows(tmp_path: Path) -> N
     assert (await replayed(tmp_path / "a.gor", read_depth=1))[0] == [0, 4, 3]
 
 
+async def test_several_patterns_are_merged_by_time_with_one_clock(tmp_path: Path) -> None:
+    (tmp_path / "a.gor").write_bytes(stream(record(0, 0), record(3, 0.3)))
+    (tmp_path / "b.gor").write_bytes(stream(record(1, 0.1)))
+    (tmp_path / "c.gor").write_bytes(stream(record(2, 0.2), record(4, 0.4)))
+    numbers, times, source = await replayed(tmp_path / "b.gor", tmp_path / "[ac].gor")
+    assert numbers == [0, 1, 2, 3, 4]
+    assert all(time >= number / 10 - 0.001 for number, time in zip(numbers, times, strict=True))
+    assert source.tally.shown == f"--input-file {tmp_path}/b.gor --input-file {tmp_path}/[ac].gor"
+
+
+def test_a_rate_is_that_of_its_pattern_and_each_speed_has_its_clock() -> None:
+    slow, fast = file_inputs(["a|10", "b", "c|200%", "d|200%", "e|100%"], {})
+    assert (slow.speed, slow.patterns) == (1.0, [("a", Limit(10, False)), ("b", None), ("e", None)])
+    assert (fast.speed, fast.patterns) == (2.0, [("c", None), ("d", None)])
+
+
 async def test_only_requests_are_replayed_and_damage_is_said_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "a.gor"
     path.write_bytes(stream(record(0, 0), record(0, 0, b"2"), b"garbage", record(1, 0)) + record(2, 0))
@@ -119,7 +143,7 @@ async def test_a_rate_drops_what_is_too_much(tmp_path: Path) -> None:
 
 async def test_a_loop_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
     (tmp_path / "a.gor").write_bytes(stream(record(0, 0), record(1, 0.001)))
-    source = FileInput(FileInputSettings(pattern=str(tmp_path / "a.gor"), is_looped=True))
+    source = FileInput(FileInputSettings(patterns=[(str(tmp_path / "a.gor"), None)], is_looped=True), NO_OUTPUTS)
     source.open()
     seen: list[bytes] = []
 
@@ -136,7 +160,7 @@ async def test_a_loop_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
 async def test_a_loop_over_nothing_ends(tmp_path: Path) -> None:
     (tmp_path / "a.gor").write_bytes(b"")
     with trio.fail_after(20):
-        source = FileInput(FileInputSettings(pattern=str(tmp_path / "a.gor"), is_looped=True))
+        source = FileInput(FileInputSettings(patterns=[(str(tmp_path / "a.gor"), None)], is_looped=True), NO_OUTPUTS)
         source.open()
         await source.run(lambda data: None)
 
@@ -144,8 +168,10 @@ async def test_a_loop_over_nothing_ends(tmp_path: Path) -> None:
 async def test_a_dry_run_tells_and_replays_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.gor").write_bytes(stream(record(0, 0), record(1, 10), record(2, 9), record(3, 30)))
     said: list[str] = []
-    settings = FileInputSettings(pattern=str(tmp_path / "a.gor"), is_dry_run=True, read_depth=1, speed=2.0)
-    source = FileInput(settings, said.append)
+    settings = FileInputSettings(
+        patterns=[(str(tmp_path / "a.gor"), None)], is_dry_run=True, read_depth=1, speed=2.0
+    )
+    source = FileInput(settings, NO_OUTPUTS, said.append)
     source.open()
     await source.run(lambda data: pytest.fail("a dry run replays nothing"))
     assert "requests: 4\n" in said[0]
@@ -156,7 +182,7 @@ async def test_a_dry_run_tells_and_replays_nothing(tmp_path: Path) -> None:
 
 def test_a_pattern_without_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^--input-file .*none\*: no file has this name or matches it$"):
-        FileInput(FileInputSettings(pattern=str(tmp_path / "none*"))).open()
+        FileInput(FileInputSettings(patterns=[(str(tmp_path / "none*"), None)]), NO_OUTPUTS).open()
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -175,6 +201,101 @@ def test_by_hand_no_file_is_one_line_and_status_1(tmp_path: Path) -> None:
     done = run("--input-file", str(tmp_path / "none.gor"), "--output-null")
     assert done.returncode == 1
     assert done.stderr == f"Error: --input-file {tmp_path}/none.gor: no file has this name or matches it\n"
+
+
+def test_by_hand_several_files_are_one_input(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.gor").write_bytes(stream(record(number, number / 100), record(9 - number, 0.1)))
+    words = [word for number in (2, 0, 1) for word in ("--input-file", str(tmp_path / f"{number}.gor"))]
+    done = run(*words, "--output-file", str(tmp_path / "out.gor"))
+    assert done.returncode == 0, done.stderr
+    got = re.findall(rb" id(\d) ", (tmp_path / "out_0.gor").read_bytes())
+    assert got[:3] == [b"0", b"1", b"2"] and sorted(got[3:]) == [b"7", b"8", b"9"]
+    assert done.stderr.count(" received=6 ") == 2  # the input, and the output
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        (("--input-file", "a|0%"), "argument 4: --input-file must be a name or pattern of files"),
+        (("--input-file", "|10"), "argument 4: --input-file must be a name or pattern of files"),
+        (("--input-file", "a", "--output-tcp", "next"), "argument 6: --output-tcp must be an aggregator's HOST:PORT"),
+        (("--input-file", "a", "--output-file", ""), "argument 6: --output-file must be an address, not empty"),
+        (("--input-file", "a", "--output-file", "s3://b/k"), "argument 5: the built-in replayer does not have"),
+        (("--input-file", "s3://b/k"), "argument 3: the built-in replayer does not have"),
+    ],
+)  # fmt: skip
+def test_by_hand_a_bad_value_is_refused_with_its_place(words: tuple[str, ...], refusal: str) -> None:
+    done = run("--output-null", *words)
+    assert done.returncode == 2
+    place, _, text = refusal.partition(": ")
+    number = int(place.split()[1]) - 1
+    assert re.match(rf"Error: argument ({number}|{number - 1}): {re.escape(text)}", done.stderr), done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+async def test_tcp_takes_what_senders_have_sent_when_it_is_stopped() -> None:
+    source = TcpInput(parse_listen_address("127.0.0.1:0"))
+    source.open()
+    got: list[bytes] = []
+    data = stream(*(record(n, 0) for n in range(1000)))
+    connections = [await trio.open_tcp_stream("127.0.0.1", source.port) for _ in range(10)]
+    for connection in connections:  # all of it is in the kernel: accepted by nobody yet, or read by nobody
+        await connection.send_all(data)
+    source.stop()
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(source.run, got.append)
+            for connection in connections:
+                async with connection:
+                    assert await connection.receive_some() == b"", "each sender is told the end"
+    assert len(got) == 10_000 and counts(source) == {"received": 10_000}
+
+
+async def test_tcp_stops_within_a_second_beside_a_sender_that_does_not() -> None:
+    source = TcpInput(parse_listen_address("127.0.0.1:0"))
+    source.open()
+    data = stream(*(record(n, 0) for n in range(100)))
+    came = trio.Event()
+
+    async def send() -> None:
+        async with await trio.open_tcp_stream("127.0.0.1", source.port) as connection:
+            with suppress(trio.BrokenResourceError):
+                while True:
+                    await connection.send_all(data)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        nursery.start_soon(source.run, lambda data: came.set())
+        await came.wait()
+        source.stop()
+        start = trio.current_time()
+    assert trio.current_time() - start < 20
+    assert set(counts(source)) <= {"received", "incomplete"}
+
+
+async def test_tcp_holds_so_much_of_records_half_read_and_no_more() -> None:
+    source = TcpInput(parse_listen_address("127.0.0.1:0"), max_held_bytes=100_000)
+    source.open()
+    got: list[bytes] = []
+    half, large = record(0, 0) + bytes(60_000), record(2, 0) + bytes(1_000_000)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(source.run, got.append)
+        async with (
+            await trio.open_tcp_stream("127.0.0.1", source.port) as one,
+            await trio.open_tcp_stream("127.0.0.1", source.port) as other,
+        ):
+            await one.send_all(half)
+            while source.held_bytes < len(half):
+                await trio.sleep(0.001)
+            for connection in (other, one):
+                await connection.send_all((large if connection is other else b"") + SEPARATOR + stream(record(1, 0)))
+                await connection.send_eof()
+                assert await connection.receive_some() == b""
+        source.stop()
+    assert sorted(got) == sorted([half, record(1, 0), record(1, 0)])
+    assert counts(source) == {"received": 3, "dropped_buffer": 1}
+    assert source.held_bytes == 0
 
 
 async def test_tcp_takes_records_in_any_split_and_counts_the_rest() -> None:

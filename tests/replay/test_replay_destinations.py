@@ -72,6 +72,13 @@ async def one_byte_at_a_time(visit: Visit) -> None:
             await visit.send(bytes([byte]))
 
 
+async def one_byte_a_second(visit: Visit) -> None:
+    await visit.request()
+    for byte in OK:
+        await visit.send(bytes([byte]))
+        await trio.sleep(1)
+
+
 async def never_whole(visit: Visit) -> None:
     await visit.request()
     await visit.send(OK[:-1])
@@ -106,6 +113,7 @@ async def interim_first(visit: Visit) -> None:
 BAD = [
     (hang, "timeout"),
     (never_whole, "timeout"),
+    (one_byte_a_second, "timeout"),
     (reset_after_request, "reset"),
     (reset_within_answer, "reset"),
     (close_within_answer, "reset"),

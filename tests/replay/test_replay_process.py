@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 import trio
@@ -24,6 +22,7 @@ from tests.replay.harness import (
     has_failed,
     healthy,
     outcomes_are,
+    peak_memory_bytes,
     post,
     received,
     replayer,
@@ -131,12 +130,6 @@ async def test_a_hung_destination_does_not_make_it_grow() -> None:
             await replaying.replay(record)
         await replaying.until(received(201))
         assert peak_memory_bytes(replaying.process.pid) - before < 40 << 20
-
-
-def peak_memory_bytes(pid: int) -> int:
-    match = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    assert match
-    return int(match[1]) * 1024
 
 
 async def test_standard_output_gets_records_in_gors_form_with_their_headers_set() -> None:

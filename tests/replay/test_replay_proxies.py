@@ -9,8 +9,7 @@ import pytest
 import trio
 import trustme
 
-from launcher.options import ConfigurationError
-from launcher.replay.proxies import Proxy, proxy_for
+from launcher.replay.proxies import Proxy, UnusableProxy, proxy_for
 from launcher.replay.tls import tls_context
 from tests.replay.harness import OK, Visit, destination, get, replayer
 
@@ -56,11 +55,31 @@ def test_no_proxy_says_what_is_reached_directly(excluded: str, host: str, port: 
         assert (proxy_for("http", host, port, {**BOTH, name: excluded}) is None) == is_excluded
 
 
-@pytest.mark.parametrize("text", ["https://u:secret@proxy", "socks5://u:secret@proxy", "http://u:secret@pro xy"])
-def test_a_proxy_of_another_kind_is_refused_without_its_password(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="HTTP_PROXY") as refused:
-        proxy_for("http", "h", 80, {"HTTP_PROXY": text})
-    assert "secret" not in str(refused.value)
+UNUSABLE = ["https://u:secret@proxy", "socks5://u:secret@proxy:1080", "http://u:secret@pro xy"]
+
+
+@pytest.mark.parametrize("text", UNUSABLE)
+def test_a_proxy_of_another_kind_is_no_way_unless_the_destination_is_excepted(text: str) -> None:
+    assert proxy_for("http", "h", 80, {"HTTP_PROXY": text}) == UnusableProxy("HTTP_PROXY")
+    assert proxy_for("http", "h", 80, {"http_proxy": text}) == UnusableProxy("http_proxy")
+    assert proxy_for("http", "h", 80, {"HTTP_PROXY": text, "NO_PROXY": "h"}) is None
+    assert proxy_for("https", "h", 443, {"HTTP_PROXY": text}) is None
+
+
+@pytest.mark.parametrize("text", UNUSABLE)
+async def test_behind_a_proxy_of_another_kind_nothing_is_sent_and_that_is_said_once(text: str) -> None:
+    async with destination() as good:
+        options = [("output-http", "https://dest.test"), ("output-http", good.url)]
+        async with replayer(options, env={"HTTPS_PROXY": text}) as replaying:
+            await replaying.replay(get("/1"), get("/2"), get("/3"))
+            assert await replaying.end() == 0
+            told = "".join(map(str, replaying.failures)) + await replaying.stderr()
+    refused, well = replaying.final
+    assert (refused.outcomes, well.outcomes) == ({"refused": 3}, {"2xx": 3})
+    first, rest = replaying.failures
+    assert (first.kind, first.count, rest.count) == ("refused", 1, 2)
+    assert first.error.startswith("HTTPS_PROXY is not the address of an http proxy")
+    assert "secret" not in told
 
 
 async def test_a_proxy_gets_plain_requests_in_absolute_form_with_its_credentials() -> None:

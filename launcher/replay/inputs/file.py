@@ -1,52 +1,50 @@
 """`--input-file PATTERN`: replays files of records at the times that they were recorded at, and ends with them.
 
 A thread reads ahead, a few batches at most. Each record is due at a time that is reckoned from the first one's, so
-lateness does not add up; what is late is sent at once. Only requests (type 1) are replayed.
+lateness does not add up; what is late is sent at once, but only as fast as the outputs take it: a file can wait (room).
+Only requests (type 1) are replayed.
 """
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import trio
 
 from launcher.replay.inputs import InputError, InputTally, Receive
-from launcher.replay.limiters import make_limiter
+from launcher.replay.limiters import Limiter, make_limiter
 from launcher.replay.pacing import Pace
 from launcher.replay.record_files import InFile, Item, merged
 from launcher.replay.record_format import REQUEST
-from launcher.replay.stream_settings import FileInputSettings, file_input
+from launcher.replay.room import Room
+from launcher.replay.stream_settings import FileInputSettings, file_inputs
 
 _BATCH_RECORDS = 256
 _BATCH_BYTES = 1024 * 1024
 _LONGEST_TURN_SECONDS = 0.002  # without a checkpoint, when many records are due
 
+_Batch = list[tuple[int, Item]]  # each with its file's index
+
 
 class FileInput:
     """An Input: files that share one clock. `say` prints what a dry run found."""
 
-    def __init__(self, settings: FileInputSettings, say: Callable[[str], None] = print) -> None:
-        self.tally = InputTally(f"--input-file {settings.pattern}")
+    def __init__(self, settings: FileInputSettings, room: Room, say: Callable[[str], None] = print) -> None:
+        self.tally = InputTally(" ".join(f"--input-file {pattern}" for pattern, _ in settings.patterns))
         self._settings = settings
+        self._room = room
         self._say = say
-        self._limiter = make_limiter(settings.limit) if settings.limit else None
         self._paths: list[str] = []
+        self._limiters: list[Limiter | None] = []  # of each path
         self._stopped = trio.Event()
 
     def open(self) -> None:
-        pattern = self._settings.pattern
-        paths = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
-        if not paths:
-            raise InputError(f"--input-file {pattern}: no file has this name or matches it")
-        for path in paths:
-            try:
-                with open(path, "rb") as file:
-                    file.read(1)
-            except OSError as error:
-                raise InputError(f"--input-file {path}: {(error.strerror or 'error').lower()}") from None
-        self._paths = paths
+        for pattern, limit in self._settings.patterns:
+            paths = _paths(pattern)
+            self._paths += paths
+            self._limiters += [make_limiter(limit) if limit else None] * len(paths)  # one for all of the pattern
 
     async def run(self, receive: Receive) -> None:
         if self._settings.is_dry_run:
@@ -70,11 +68,11 @@ class FileInput:
         pace = Pace(self._settings.speed, self._settings.max_wait)
         origin: float | None = None
         turn = trio.current_time()
-        send, batches = trio.open_memory_channel[list[Item]](1)
+        send, batches = trio.open_memory_channel[_Batch](1)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read_ahead, send)
             async for batch in batches:
-                for item in batch:
+                for index, item in batch:
                     if isinstance(item, InFile):
                         self.tally.count(item.kind, item.error)
                     elif item.type != REQUEST:
@@ -89,17 +87,20 @@ class FileInput:
                         elif now - turn > _LONGEST_TURN_SECONDS:
                             await trio.lowlevel.checkpoint()
                             turn = trio.current_time()
-                        self._hand_on(item.data, receive)
+                        await self._hand_on(item.data, self._limiters[index], receive)
         return origin is not None
 
-    def _hand_on(self, record: bytes, receive: Receive) -> None:
-        if self._limiter is not None and not self._limiter.admits():
+    async def _hand_on(self, record: bytes, limiter: Limiter | None, receive: Receive) -> None:
+        """A checkpoint only if outputs are full."""
+        if limiter is not None and not limiter.admits():
             self.tally.count("limited")
             return
+        if not self._room.is_there(len(record)):
+            await self._room.wait(len(record))
         self.tally.count("received")
         receive(record)
 
-    async def _read_ahead(self, send: trio.MemorySendChannel[list[Item]]) -> None:
+    async def _read_ahead(self, send: trio.MemorySendChannel[_Batch]) -> None:
         items = merged(self._paths, self._settings.read_depth)
         async with send:
             while batch := await trio.to_thread.run_sync(_batch_of, items, abandon_on_cancel=True):
@@ -110,7 +111,7 @@ class FileInput:
         pace = Pace(self._settings.speed, self._settings.max_wait)
         records = nbytes = responses = 0
         wrong: list[InFile] = []
-        for item in merged(self._paths, self._settings.read_depth):
+        for _, item in merged(self._paths, self._settings.read_depth):
             if isinstance(item, InFile):
                 wrong.append(item)
             elif item.type != REQUEST:
@@ -128,17 +129,31 @@ class FileInput:
         )
 
 
-def _batch_of(items: Iterator[Item]) -> list[Item]:
-    batch: list[Item] = []
+def _batch_of(items: Iterator[tuple[int, Item]]) -> _Batch:
+    batch: _Batch = []
     nbytes = 0
-    for item in items:
-        batch.append(item)
+    for index, item in items:
+        batch.append((index, item))
         nbytes += 0 if isinstance(item, InFile) else len(item.data)
         if len(batch) >= _BATCH_RECORDS or nbytes >= _BATCH_BYTES:
             break
     return batch
 
 
-def new_file_input(value: str, single: Mapping[str, str]) -> FileInput:
-    """The input for `value`. Raises ConfigurationError."""
-    return FileInput(file_input(value, single))
+def _paths(pattern: str) -> list[str]:
+    """Raises InputError."""
+    paths = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
+    if not paths:
+        raise InputError(f"--input-file {pattern}: no file has this name or matches it")
+    for path in paths:
+        try:
+            with open(path, "rb") as file:
+                file.read(1)
+        except OSError as error:
+            raise InputError(f"--input-file {path}: {(error.strerror or 'error').lower()}") from None
+    return paths
+
+
+def new_file_inputs(values: Sequence[str], single: Mapping[str, str], room: Room) -> list[FileInput]:
+    """One input for all values that have the same speed."""
+    return [FileInput(settings, room) for settings in file_inputs(values, single)]

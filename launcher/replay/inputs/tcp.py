@@ -1,39 +1,55 @@
 """`--input-tcp ADDRESS`: records in gor's form from any number of connections, as gor's --output-tcp makes them.
 
-Each connection holds at most one half-read record. What is no record, or too large, is counted, and reading goes on
-behind the next separator. Only requests are replayed.
+Bounded are connections (1000), what each holds of a record half read (--copy-buffer-size) and what all hold together
+(64 MiB). What is no record, or too large, or does not fit, is counted, and reading goes on behind the next separator.
+Only requests are replayed.
+
+A stop: nobody is accepted any more, but for those who wait already. Each sender is told the end (FIN), and what it has
+sent by then is still taken, for at most half a second: a sender that heeds it, as ours does, loses nothing.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 
 import trio
 
 from launcher.gor_values import size
 from launcher.listen_address import ListenAddress, parse_listen_address
 from launcher.replay.inputs import InputTally, Receive
-from launcher.replay.inputs.http import listen
+from launcher.replay.inputs.http import MAX_HELD_BYTES, listen
 from launcher.replay.limiters import make_limiter
 from launcher.replay.record_format import MAX_RECORD_BYTES, REQUEST, Event, Record, RecordReader
+from launcher.sockets import set_tcp_options
 
 _RECEIVE_BYTES = 256 * 1024
 _MAX_CONNECTIONS = 1000
+_ACCEPTS_AT_ONCE = 64
+_STOPPING_SECONDS = 0.5
+_NO_DESCRIPTORS_SECONDS = 0.1
 
 
 class TcpInput:
     """An Input. After `open`, `port` is the one that it has."""
 
-    def __init__(self, address: ListenAddress, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
+    def __init__(
+        self,
+        address: ListenAddress,
+        max_record_bytes: int = MAX_RECORD_BYTES,
+        max_held_bytes: int = MAX_HELD_BYTES,
+    ) -> None:
         self.tally = InputTally(f"--input-tcp {address.shown}")
         self.port = address.port
         self._address = address
         self._max_record_bytes = max_record_bytes
         self._limiter = make_limiter(address.limit) if address.limit else None
         self._listener: socket.socket | None = None
-        self._connections = 0
-        self._stopped = trio.Event()
+        self._max_held_bytes = max_held_bytes
+        self.held_bytes = 0  # of records half read, over all connections
+        self._streams: dict[trio.SocketStream, None] = {}
+        self._accepting = trio.CancelScope()
 
     def open(self) -> None:
         self._listener = listen(self._address, "--input-tcp")
@@ -43,36 +59,60 @@ class TcpInput:
     async def run(self, receive: Receive) -> None:
         assert self._listener is not None, "an input runs that was not opened"
         with self._listener:
-            listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._listener))
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._accept, listener, receive)
-                await self._stopped.wait()
-                nursery.cancel_scope.cancel()
+                with self._accepting:
+                    await self._accept(self._listener, nursery, receive)
+                self._accept_waiting(self._listener, nursery, receive)  # they believe that they are connected
+                for stream in self._streams:
+                    with suppress(OSError):
+                        stream.socket.shutdown(socket.SHUT_WR)
+                nursery.cancel_scope.deadline = trio.current_time() + _STOPPING_SECONDS
 
     def stop(self) -> None:
-        self._stopped.set()
+        self._accepting.cancel()
 
-    async def _accept(self, listener: trio.SocketListener, receive: Receive) -> None:
-        async def serve(stream: trio.SocketStream) -> None:
-            await self._serve(stream, receive)
+    async def _accept(self, listener: socket.socket, nursery: trio.Nursery, receive: Receive) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            if not self._accept_waiting(listener, nursery, receive):
+                await trio.sleep(_NO_DESCRIPTORS_SECONDS)
 
-        await trio.serve_listeners(serve, [listener])
+    def _accept_waiting(self, listener: socket.socket, nursery: trio.Nursery, receive: Receive) -> bool:
+        """Accepts what waits; False if there are no descriptors left for it."""
+        for _ in range(_ACCEPTS_AT_ONCE):
+            try:
+                sock, _ = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                break
+            except OSError as error:
+                self.tally.failures.add("refused", f"no connection can be accepted: {error.strerror}")
+                return False
+            if len(self._streams) >= _MAX_CONNECTIONS:
+                self.tally.count("refused", f"{_MAX_CONNECTIONS} connections are open")
+                sock.close()
+                continue
+            set_tcp_options(sock)
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+            self._streams[stream] = None
+            nursery.start_soon(self._serve, stream, receive)
+        return True
 
     async def _serve(self, stream: trio.SocketStream, receive: Receive) -> None:
-        if self._connections >= _MAX_CONNECTIONS:
-            self.tally.count("refused", f"{_MAX_CONNECTIONS} connections are open")
-            await trio.aclose_forcefully(stream)
-            return
-        self._connections += 1
         reader = RecordReader(self._max_record_bytes)
+        held = 0
         try:
             while data := await stream.receive_some(_RECEIVE_BYTES):
                 self._take(reader.receive(data), receive)
+                if self.held_bytes - held + reader.held_bytes > self._max_held_bytes:
+                    reader.give_up()
+                self.held_bytes += reader.held_bytes - held
+                held = reader.held_bytes
         except trio.BrokenResourceError:
             pass
         finally:
             self._take(reader.receive_eof(), receive)
-            self._connections -= 1
+            self.held_bytes -= held
+            del self._streams[stream]
             await trio.aclose_forcefully(stream)
 
     def _take(self, events: list[Event], receive: Receive) -> None:

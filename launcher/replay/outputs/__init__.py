@@ -17,6 +17,9 @@ class Output(Protocol):
     def offer(self, record: bytes) -> None:
         """Takes a record, or ends it as `queue_full`. Never waits."""
 
+    def has_room(self, nbytes: int) -> bool:
+        """Whether a record of so many bytes would not end as `queue_full` now, or waiting would not help it."""
+
     def close(self) -> None:
         """No record follows."""
 

@@ -49,6 +49,9 @@ class BatchOutput:
         elif not self._queue.offer(record):
             self.tally.count("queue_full", "what it writes to is slower than the traffic", record)
 
+    def has_room(self, nbytes: int) -> bool:
+        return self._queue.has_room(nbytes)
+
     def close(self) -> None:
         self._queue.close()
 

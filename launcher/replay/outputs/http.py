@@ -59,6 +59,9 @@ class HttpOutput:
         elif len(self._active) < self._settings.max_connections:
             self._dispatch()
 
+    def has_room(self, nbytes: int) -> bool:
+        return self._queue.has_room(nbytes)
+
     def close(self) -> None:
         self._queue.close()
         self._is_closed = True

@@ -24,6 +24,9 @@ class LimitedOutput:
             self.tally.received += 1
             self.tally.count("limited")
 
+    def has_room(self, nbytes: int) -> bool:
+        return self._output.has_room(nbytes)
+
     def close(self) -> None:
         self._output.close()
 

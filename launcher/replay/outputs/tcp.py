@@ -55,6 +55,9 @@ class TcpOutput:
         if not self._queues[number].offer(record):
             self.tally.count("queue_full", "the aggregator is away, or slower than the traffic", record)
 
+    def has_room(self, nbytes: int) -> bool:
+        return all(queue.has_room(nbytes) for queue in self._queues)
+
     def close(self) -> None:
         for queue in self._queues:
             queue.close()

@@ -1,0 +1,67 @@
+"""gor's protocol with a middleware: each record is one line of hex (gor's middleware.go). Bytes in, records out.
+
+Lines may come in any split; empty ones mean nothing. The line that the stream's end cuts short is no record: what is
+there may be half of one. No I/O.
+"""
+
+from __future__ import annotations
+
+import binascii
+from dataclasses import dataclass
+
+from launcher.replay.record_format import identity
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """A line that holds no record."""
+
+    error: str  # for people, without bytes of the line
+
+
+class HexLines:
+    """One stream's reader. Of a line over `max_bytes` nothing is kept."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._pieces: list[bytes] = []  # of the line that is not complete
+        self._size = 0  # of that line, kept or not
+
+    def receive(self, data: bytes) -> list[bytes | Malformed]:
+        """What the next bytes complete."""
+        *lines, rest = data.split(b"\n")
+        found: list[bytes | Malformed] = []
+        for line in lines:
+            self._hold(line)
+            found += self._complete()
+        self._hold(rest)
+        return found
+
+    def receive_eof(self) -> list[bytes | Malformed]:
+        """The stream's end."""
+        size, self._pieces, self._size = self._size, [], 0
+        return [Malformed("the last line has no end")] if size else []
+
+    def _hold(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > self._max_bytes:
+            self._pieces = []
+        elif piece:
+            self._pieces.append(piece)
+
+    def _complete(self) -> list[bytes | Malformed]:
+        size, line = self._size, b"".join(self._pieces).strip()
+        self._pieces, self._size = [], 0
+        if size > self._max_bytes:
+            return [Malformed(f"a line of {size} bytes is longer than the {self._max_bytes} allowed")]
+        return [_record(line)] if line else []
+
+
+def _record(line: bytes) -> bytes | Malformed:
+    try:
+        record = binascii.unhexlify(line)
+    except ValueError:
+        return Malformed("a line is not hex")
+    if not identity(record):
+        return Malformed("a line's hex does not start with gor's header line, `1 <id> <unix ns> <latency>`")
+    return record
