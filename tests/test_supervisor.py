@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -18,6 +19,12 @@ from launcher.relay import Relay
 from launcher.supervisor import Site, Supervisor
 
 EXITS_AT_THE_FIRST_CONNECTION = "import socket, sys; socket.create_server(('127.0.0.1', int(sys.argv[1]))).accept()"
+EXITS_WHEN_TOLD = """
+import socket, sys
+listener = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+while not listener.accept()[0].recv(1):
+    pass
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +77,46 @@ def test_an_app_that_ends_between_its_first_accept_and_the_launcher_s_is_not_mir
     assert trio.run(run) == 0
     assert relays and not relays[0].is_listening
     assert not mirroring.was_started
+
+
+def test_garbage_is_looked_for_seldom_once_clients_come_and_not_in_what_the_start_has_made():
+    """A full collection with 5,000 connections shows in the app's p99."""
+    site = Site(
+        host="127.0.0.1", port=free_port(), app_port=free_port(), app_socket=None, in_dyno=False, drain_seconds=5
+    )
+    words = (sys.executable, "-c", EXITS_WHEN_TOLD, str(site.app_port))
+    app = AppProcess(AppCommand(argv=words, environ=dict(os.environ)))
+    seen = []
+
+    async def run() -> None:
+        poller = Poller()
+
+        def new_relay(address, app_refused):
+            return Relay(poller, address, new_tap=None, app_refused=app_refused, counters=RelayCounters())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(poller.run)
+            nursery.start_soon(tell_app)
+            await Supervisor(app, site, new_relay).run(None)
+            nursery.cancel_scope.cancel()
+
+    async def tell_app() -> None:
+        while True:
+            try:
+                stream = await trio.open_tcp_stream("127.0.0.1", site.port)
+                break
+            except OSError:
+                await trio.sleep(0.01)
+        seen.append((gc.get_freeze_count(), gc.get_threshold()))
+        await stream.send_all(b"x")
+        await stream.aclose()
+
+    before = gc.get_threshold()
+    try:
+        trio.run(run)
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
+    (frozen, thresholds), = seen
+    assert frozen > 1000
+    assert thresholds[0] >= 10_000 and thresholds[2] >= 100
