@@ -37,9 +37,8 @@ def test_the_table_has_the_92_flags_of_1_3_2_and_two_older_ones_that_still_matte
 
 def test_the_builtin_replayer_has_these_flags() -> None:
     assert {flag.name for flag in FLAGS.values() if flag.builtin} == {
-        *BUILTIN.split(),
-        *"copy-buffer-size exit-after input-http middleware stats verbose".split(),
-        *"output-http-stats output-http-stats-ms".split(),
+        *BUILTIN.split(), "verbose",
+        *"copy-buffer-size exit-after input-http middleware output-http-stats output-http-stats-ms stats".split(),
         *"input-file input-file-dry-run input-file-loop input-file-max-wait input-file-read-depth input-tcp".split(),
         *"output-file output-file-append output-file-flush-interval output-file-max-size-limit".split(),
         *"output-file-queue-limit output-file-size-limit output-http-track-response output-tcp".split(),

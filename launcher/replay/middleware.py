@@ -76,6 +76,22 @@ class Middleware:
         """Takes one record, or counts why not. Never waits."""
         self._queue.offer(record)
 
+    def has_room(self, nbytes: int) -> bool:
+        """Whether a record of so many bytes fits into half of the queue: for inputs that can wait."""
+        held = self.held_bytes
+        return not held or held + nbytes <= self._queue.statistics().share_bytes // 2
+
+    @property
+    def held_bytes(self) -> int:
+        """Of records that wait for the program."""
+        return self._queue.statistics().charged_bytes
+
+    @property
+    def got_on(self) -> int:
+        """How many records the program has read."""
+        self._feed.update_counters()
+        return self._counters.taken
+
     @property
     def has_read_all(self) -> bool:
         """Nothing that it was given is waiting or in its pipe; while it is started anew, False."""

@@ -147,7 +147,7 @@ class Pipeline:
         self._early = [each for each in self._outputs if each not in self._late]
         self._error: FrameError | None = None
         longest_exchange = max((each.timeout_seconds for each in settings.http_outputs), default=0.0)
-        self.room = Room(self._outputs, longest_exchange + PATIENCE_SECONDS)
+        self.room = Room(self._outputs, longest_exchange + PATIENCE_SECONDS, self._middleware)
         self._told = Account(())
         self._working = trio.CancelScope()  # inputs and outputs
         for output in self._outputs:

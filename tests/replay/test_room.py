@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,15 @@ async def test_a_file_waits_for_a_slow_reader_of_standard_output(tmp_path: Path)
             got += data
         assert await process.wait() == 0
     assert got == moment(300)
+
+
+async def test_a_file_waits_for_a_middleware(tmp_path: Path) -> None:
+    (tmp_path / "a.gor").write_bytes(moment(300))
+    (tmp_path / "echo.py").write_text("import sys\nfor line in sys.stdin:\n    print(line, end='', flush=True)\n")
+    words = ["--middleware", f"{sys.executable} {tmp_path}/echo.py", "--queue-memory", "1MiB", "--output-null"]
+    async with by_hand("--input-file", str(tmp_path / "a.gor"), *words) as replaying:
+        assert await replaying.end() == 0
+    assert replaying.final("output", "written") == replaying.final("middleware", "taken") == 300
 
 
 def waiting(queue: RecordQueue) -> Output:
