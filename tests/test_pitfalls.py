@@ -178,9 +178,8 @@ async def test_a_batch_accepts_at_most_64_clients(monkeypatch):
         assert max(opened) == 64
 
 
+@pytest.mark.parametrize("turns", [descriptor_set.EpollSet], indirect=True)  # poll(2) tells of all: its order is fixed
 async def test_a_batch_serves_at_most_256_descriptors_and_all_get_their_turn(turns):
-    if not issubclass(descriptor_set.new_descriptor_set, descriptor_set.EpollSet):  # type: ignore[arg-type]
-        pytest.skip("poll(2) tells of all at once: its order is fixed")
     poller = Poller()
     served: set[int] = set()
     with ExitStack() as stack:
