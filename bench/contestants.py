@@ -1,7 +1,7 @@
 """The proxies that bench/proxies.py compares, each in front of the same nginx, on loopback.
 
 Each is started for one measurement and ended by its pid. What a proxy copies goes to another nginx, which answers
-every copy with 204 at once.
+every copy with 204 at once; ours hands its copies to the built-in replayer, which throws them away.
 """
 
 from __future__ import annotations
@@ -168,7 +168,9 @@ def launcher(*options: str) -> Callable[[Place], Iterator[Running]]:
         port, app_port = free_port(), free_port()
         answer = (here.folder / "app.http").read_text().replace(f":{here.app}", f":{app_port}")
         command = nginx(here.folder, "own", answer)
-        words = [FILE, *options, "--to", f"http://127.0.0.1:{here.sink}", "--app-port", str(app_port)]
+        gor_options = here.folder / "gor.options"
+        gor_options.write_text("--output-null\n")  # what a replayer sends on costs that process, and is not the relay's
+        words = [FILE, *options, "--gor-options", gor_options, "--app-port", str(app_port)]
         words += ["--host", "127.0.0.1", "--stats-interval", "0", *command]
         with program(words, port, PORT=str(port)) as process:
             deadline = time.monotonic() + PATIENCE_SECONDS

@@ -76,6 +76,7 @@ Samples = Mapping[tuple[str, str], Sequence[Sample]]
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how many rounds (default: 3)")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
     arguments = parser.parse_args(argv)
     missing = [text for text in (needs("wrk", "wrk")(), needs("nginx", "nginx-light")()) if text]
@@ -85,7 +86,7 @@ def main(argv: Sequence[str]) -> int:
     taking_part = list(present())
     if all(contestant.name != OURS for contestant in taking_part):
         return 1
-    rounds, seconds = (1, 1) if arguments.quick else (3, 1)
+    rounds, seconds = 1 if arguments.quick else arguments.rounds, 1
     with tempfile.TemporaryDirectory() as name, place(Path(name), ANSWER_BYTES, BULK_BYTES) as here:
         os.chmod(name, 0o755)  # for nginx's worker
         samples = run_rounds(taking_part, here, rounds, seconds)
@@ -192,9 +193,10 @@ def write_page(lines: Sequence[str], rounds: int, seconds: int) -> None:
 
 Written by `python3 build.py bench --write`; bench/proxies.py says how it measures. Processor time of the proxy's own
 process, the median of {rounds} rounds of {seconds} s each; in brackets the smallest and the largest. HAProxy mirrors
-nothing: it is the floor. What sends our copies on is a process of its own, told as "replayer"; em-proxy and nginx
-send theirs themselves. With --sample 0 our requests are told apart and none is copied: the difference is the price of
-a copy. The rest is Python's own, and what the kernel takes for four receives and sends a request, as with HAProxy.
+nothing: it is the floor. Our copies go to a process of its own, told as "replayer", which discards them here:
+[performance-replayer.md](performance-replayer.md) has what sending them costs. em-proxy and nginx send theirs
+themselves. With --sample 0 our requests are told apart and none is copied: the difference is the price of a copy. The
+rest is Python's own, and what the kernel takes for four receives and sends a request, as with HAProxy.
 
 Machine: {os.cpu_count()} cores, {platform.system()} {platform.release()}; {versions()}.
 
