@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fuzz import framer
+from launcher.controls import Controls
 from launcher.counters import FeedCounters, as_dict
 from launcher.framing import Body, End, Head
 from launcher.mirror import Mirror, MirrorSettings
@@ -45,6 +46,7 @@ class Scene:
     """What one input says."""
 
     settings: MirrorSettings
+    sample_percent: float
     buffer_bytes: int
     answers: Sequence[bytes]  # in pieces
     raises_after: int | None  # as many pieces
@@ -55,7 +57,7 @@ class Scene:
         random.seed(7)
         budget = Budget(self.buffer_bytes)
         queues = [MirrorQueue(budget, self.buffer_bytes // 2, FeedCounters()) for _ in range(2)]
-        mirror = Mirror(queues, budget, self.settings)
+        mirror = Mirror(queues, budget, self.settings, Controls(sample_percent=self.sample_percent))
         tap = mirror.new_tap()
         answers = iter(self.answers)
         for number, piece in enumerate(pieces):
@@ -104,10 +106,10 @@ def check(data: bytes) -> Hashable:
     stream, _, answers = rest.partition(APP)
     scene = Scene(
         MirrorSettings(
-            sample_percent=SAMPLES[steering[2] % 4], drop_headers=("Cookie",) if steering[2] & 4 else (),
+            drop_headers=("Cookie",) if steering[2] & 4 else (),
             max_request_bytes=LARGEST[steering[1] % 3], split_output=bool(steering[2] & 8),
         ),
-        BUFFERS[steering[0] % 4], cut(answers, range(0, len(answers), 1 + steering[3])),
+        SAMPLES[steering[2] % 4], BUFFERS[steering[0] % 4], cut(answers, range(0, len(answers), 1 + steering[3])),
         steering[2] >> 5 if steering[2] & 16 else None,
     )  # fmt: skip
     pieces = cut(stream, [int.from_bytes(steering[at : at + 2], "big") for at in (4, 6)])
@@ -149,7 +151,7 @@ def assert_copies_are_those_requests(
         assert all(copy in remaining for copy in copies), "a copy is none of the requests, or out of order"
         for copy in copies:
             assert_is_one_request(copy)
-    has_no_obstacle = scene.buffer_bytes == AMPLE and settings.sample_percent == 100 and scene.raises_after is None
+    has_no_obstacle = scene.buffer_bytes == AMPLE and scene.sample_percent == 100 and scene.raises_after is None
     saw_all = counters["seen"] >= len(originals) and not counters["skipped_upgrade"] and not counters["incomplete"]
     if has_no_obstacle and saw_all:
         assert counters["offered"] == len(wanted), "a request was not offered"

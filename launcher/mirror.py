@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from launcher.controls import Controls
 from launcher.copied_head import HeadCopier, is_copy
 from launcher.counters import TapCounters
 from launcher.framing import Body, End, Framed, Framer, Head, Incomplete
@@ -31,7 +32,6 @@ _LONGEST_ANSWER_BYTES = 16 * 1024  # of a status line, and of interim answers be
 class MirrorSettings:
     """What is copied, and what of it."""
 
-    sample_percent: float = 100
     drop_headers: tuple[str, ...] = ()
     max_request_bytes: int = 4 * 1024**2
     split_output: bool = False  # records go round the queues instead of to every one
@@ -40,10 +40,13 @@ class MirrorSettings:
 class Mirror:
     """What all connections share: the queues, the counters, the settings."""
 
-    def __init__(self, queues: Sequence[MirrorQueue], budget: Budget, settings: MirrorSettings) -> None:
+    def __init__(
+        self, queues: Sequence[MirrorQueue], budget: Budget, settings: MirrorSettings, controls: Controls | None = None
+    ) -> None:
         self.counters = TapCounters()
         self.budget = budget
         self.settings = settings
+        self.controls = controls or Controls()
         self._queues = queues
         self._turn = 0
         self._copied_head = HeadCopier(settings.drop_headers)
@@ -56,10 +59,12 @@ class Mirror:
         """The counter in which a request ends by its head alone; None for one that is wanted."""
         if is_copy(head.raw):
             return "skipped_loop"
-        settings = self.settings
-        if settings.sample_percent < 100 and random.random() * 100 >= settings.sample_percent:
+        controls = self.controls
+        if not controls.is_copying:
+            return "skipped_paused"
+        if controls.sample_percent < 100 and random.random() * 100 >= controls.sample_percent:
             return "skipped_sample"
-        if len(head.raw) + (head.body_length or 0) > settings.max_request_bytes:
+        if len(head.raw) + (head.body_length or 0) > self.settings.max_request_bytes:
             return "dropped_large"
         return None
 

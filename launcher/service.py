@@ -12,6 +12,7 @@ import trio
 from launcher.account_lines import failure_facts
 from launcher.app_process import AppProcess
 from launcher.builtin_launch import BuiltinLaunch, ReplayAccount, queue_bytes
+from launcher.controls import Controls
 from launcher.counters import FeedCounters, RelayCounters
 from launcher.feed import Feed, frames, hex_lines
 from launcher.gor_flags import GorOption, is_output
@@ -91,12 +92,13 @@ class Mirroring:
             for name, launch in launches
         ]  # fmt: skip
         settings = MirrorSettings(
-            sample_percent=plan.options.sample,
             drop_headers=plan.options.drop_header,
             max_request_bytes=plan.max_request,
             split_output=plan.splits_output,
         )
-        self.mirror = Mirror([replayer.feed.queue for replayer in self._replayers], budget, settings)
+        self.controls = Controls(sample_percent=plan.options.sample)
+        queues = [replayer.feed.queue for replayer in self._replayers]
+        self.mirror = Mirror(queues, budget, settings, self.controls)
         self._stats = Stats(self.mirror, self._replayers, connections)
         self._has_started = False
 

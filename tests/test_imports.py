@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("log", "environment", "itself", "memory", "addresses", "executable"),
     ("app_process", "app_socket"),
     # account: what is held and counted
-    ("mirror_queue",),
+    ("mirror_queue", "controls"),
     ("mirror",),
     # I/O
     ("descriptor_set",),

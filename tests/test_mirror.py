@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from launcher.controls import Controls
 from launcher.counters import FeedCounters, as_dict
 from launcher.mirror import Mirror, MirrorSettings
 from launcher.mirror_queue import Budget, MirrorQueue
@@ -20,10 +21,14 @@ CHUNKED = b"POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 class Scene:
     """One mirror with one or more queues, and one connection's tap."""
 
-    def __init__(self, *, buffer: int = 1 << 20, queues: int = 1, **settings: object) -> None:
+    def __init__(
+        self, *, buffer: int = 1 << 20, queues: int = 1, sample_percent: float = 100, **settings: object
+    ) -> None:
+        self.controls = Controls(sample_percent=sample_percent)
         self.budget = Budget(buffer)
         self.queues = [MirrorQueue(self.budget, buffer // queues, FeedCounters()) for _ in range(queues)]
-        self.mirror = Mirror(self.queues, self.budget, MirrorSettings(**settings))  # type: ignore[arg-type]
+        settings_ = MirrorSettings(**settings)  # type: ignore[arg-type]
+        self.mirror = Mirror(self.queues, self.budget, settings_, self.controls)
         self.tap = self.mirror.new_tap()
 
     def send(self, data: bytes, *, in_pieces: bool = False) -> Scene:
@@ -289,3 +294,14 @@ def test_after_what_is_not_http_nothing_need_be_seen():
     assert scene.tap.indifferent_bytes() > 1 << 40
     scene.tap.client_sent_unseen(1 << 40)
     assert scene.counters() == {"seen": 1, "unframed": 1}
+
+
+def test_nothing_is_copied_while_a_brake_is_pulled_or_mirroring_is_turned_off():
+    scene = Scene()
+    scene.controls.pause("processor", "too busy")
+    scene.controls.pause("memory", "nearly full")
+    scene.send(GET).controls.resume("processor")
+    scene.send(GET).controls.resume("memory")
+    scene.send(GET).controls.turn(on=False)
+    scene.send(GET).controls.turn(on=True)
+    assert scene.send(GET).counters() == {"seen": 5, "offered": 2, "skipped_paused": 3}
