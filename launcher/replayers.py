@@ -74,11 +74,23 @@ class Replayer:
         self.launch = launch
         self.feed = feed
         self.restarts = 0
-        self._memory_bytes = memory_bytes
+        self.memory_bytes = memory_bytes  # the bound of its process
         self._may_restart = may_restart
         self._running: Running | None = None
         self._finishing = trio.Event()
         self._has_ended = trio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs now."""
+        return self._running.child.pid if self._running is not None else None
+
+    @property
+    def state(self) -> str:
+        """`running`; `waiting` for its first or its next process; `ended`, and no other will come."""
+        if self._has_ended.is_set():
+            return "ended"
+        return "running" if self._running is not None else "waiting"
 
     async def run(self) -> None:
         """Keeps a process running until none may be started any more."""
@@ -174,10 +186,10 @@ class Replayer:
         while True:
             await trio.sleep(_MEMORY_CHECK_SECONDS)
             resident = memory.resident_bytes(child.pid)
-            if resident > self._memory_bytes:
+            if resident > self.memory_bytes:
                 log(
                     "replayer-memory", level="warning", replayer=self.name,
-                    resident=rough_size(resident), bound=rough_size(self._memory_bytes),
+                    resident=rough_size(resident), bound=rough_size(self.memory_bytes),
                 )  # fmt: skip
                 child.send_signal_to_group(signal.SIGKILL)
                 return

@@ -28,6 +28,7 @@ from launcher.poller import Poller
 from launcher.relay import AppAddress, Relay
 from launcher.replay_protocol import DestinationFailed
 from launcher.replayers import Launch, Replayer
+from launcher.snapshot import Configuration, Snapshot
 from launcher.stats import Stats
 from launcher.supervisor import Site, Supervisor
 
@@ -50,7 +51,9 @@ async def _serve(plan: Plan, app: AppProcess, launches: Sequence[tuple[str, Laun
     connections = RelayCounters()
 
     def new_relay(address: AppAddress, app_refused: Callable[[], None]) -> Relay:
-        return Relay(poller, address, new_tap=new_tap, app_refused=app_refused, counters=connections)
+        relay = Relay(poller, address, new_tap=new_tap, app_refused=app_refused, counters=connections)
+        snapshot.relay = relay
+        return relay
 
     assert plan.port is not None, "without a port the app runs by itself"
     site = Site(
@@ -59,9 +62,13 @@ async def _serve(plan: Plan, app: AppProcess, launches: Sequence[tuple[str, Laun
     )  # fmt: skip
     supervisor = Supervisor(app, site, new_relay)
     mirroring = None
+    configuration = Configuration.of(plan, app.process.pid)
     if launches:
         mirroring = Mirroring(plan, launches, poller, connections, supervisor.may_restart_replayers)
         new_tap = mirroring.mirror.new_tap
+        snapshot = Snapshot(configuration, connections, mirroring.mirror, mirroring.replayers)
+    else:
+        snapshot = Snapshot(configuration, connections)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(poller.run)
         status = await supervisor.run(mirroring)
@@ -83,7 +90,7 @@ class Mirroring:
         self._plan = plan
         self._poller = poller
         budget = Budget(plan.options.buffer)
-        self._replayers = [
+        self.replayers = [
             Replayer(
                 name, launch,
                 self._new_feed(MirrorQueue(budget, plan.options.buffer // len(launches), FeedCounters())),
@@ -97,9 +104,9 @@ class Mirroring:
             split_output=plan.splits_output,
         )
         self.controls = Controls(sample_percent=plan.options.sample)
-        queues = [replayer.feed.queue for replayer in self._replayers]
+        queues = [replayer.feed.queue for replayer in self.replayers]
         self.mirror = Mirror(queues, budget, settings, self.controls)
-        self._stats = Stats(self.mirror, self._replayers, connections)
+        self._stats = Stats(self.mirror, self.replayers, connections)
         self._has_started = False
 
     def start(self, nursery: trio.Nursery) -> None:
@@ -109,7 +116,7 @@ class Mirroring:
         assert choice is not None
         to = " ".join(_shown(option) for option in self._plan.gor_options if is_output(option))
         log("mirroring", to=to, replayer=choice.shown, because=choice.reason)
-        for replayer in self._replayers:
+        for replayer in self.replayers:
             nursery.start_soon(_run_walled, replayer)
         nursery.start_soon(self._stats.run, self._plan.options.stats_interval)
 
@@ -119,7 +126,7 @@ class Mirroring:
             return
         try:
             async with trio.open_nursery() as nursery:
-                for replayer in self._replayers:
+                for replayer in self.replayers:
                     nursery.start_soon(replayer.finish, seconds)
             self._stats.tell_end()
         except Exception as error:  # noqa: BLE001 - the exit status is the app's, whatever happens here

@@ -43,7 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("replayer_choice",),
     ("plan",),
     # wire
-    ("stats", "dry_run", "review"),
+    ("stats", "snapshot", "dry_run", "review"),
     ("service",),
     ("cli",),
     ("__main__",),
