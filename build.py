@@ -74,8 +74,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def split_arguments(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Our own words, and those that `demo`, `test`, `fuzz` and `bench` hand on as they are."""
-    passing = (["demo"], ["test"], ["fuzz"], ["bench"])
+    """Our own words, and those that `demo`, `test`, `fuzz`, `bench` and `faults` hand on as they are."""
+    passing = (["demo"], ["test"], ["fuzz"], ["bench"], ["faults"])
     if argv[:1] in passing and argv[1:2] not in (["-h"], ["--help"]):
         return argv[:1], argv[1:]
     return argv, []
@@ -96,6 +96,7 @@ def argument_parser() -> argparse.ArgumentParser:
         ("lint", lint_command, "", "check with ruff, mypy --strict and, where present, shellcheck"),
         ("fuzz", fuzz_command, "[TARGET...] [--seconds N]", "look for inputs that break a promise: docs/fuzzing.md"),
         ("bench", bench_command, "[--quick] [--write]", "measure the file against a bare Python and other proxies"),
+        ("faults", faults_command, "[NAME...] [--quick] [--write]", "what clients see when things go wrong"),
         ("buildpack", buildpack_command, "[--with-gor [PATH]]", f"make {BUILDPACK.relative_to(ROOT)}"),
     ):
         command = commands.add_parser(name, help=meaning, description=meaning, usage=f"build.py {name} {usage}")
@@ -165,6 +166,15 @@ def bench_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> No
     if status:
         sys.exit(status)
     become([sys.executable, str(ROOT / "bench" / "proxies.py"), *passed_on])
+
+
+def faults_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoReturn:
+    with one_at_a_time():
+        build()
+        install(RUNTIME, DEVELOPMENT)
+    os.environ["TRAFFIC_DUPLICATOR_PYZ"] = str(FILE)
+    os.chdir(ROOT)
+    become([str(VENV_PYTHON), "-m", "faults", *passed_on])
 
 
 def buildpack_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> int:

@@ -1,0 +1,109 @@
+"""The app of the scenarios: answers every request after a little processor time, ends in good order at SIGTERM.
+
+`app.py [--work-us N] [--wait-ms N] [--port N]`: N microseconds of processor and N milliseconds of waiting before each
+answer. At SIGTERM it closes its listener, answers what it has got (with `Connection: close`), and exits with 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n%s\r\nok\n"
+
+
+class App:
+    """What all connections share."""
+
+    def __init__(self, work_us: float, wait_ms: float) -> None:
+        self.work_seconds = work_us / 1e6
+        self.wait_seconds = wait_ms / 1e3
+        self.is_stopping = False
+        self.connections: set[Connection] = set()
+        self.all_gone = asyncio.Event()
+
+    def stop(self) -> None:
+        self.is_stopping = True
+        for connection in list(self.connections):
+            connection.close_if_idle()
+        if not self.connections:
+            self.all_gone.set()
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection: requests with or without a Content-Length, one after the other."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._data = bytearray()
+        self._waits = False  # an answer is due later
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._app.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._app.connections.discard(self)
+        if self._app.is_stopping and not self._app.connections:
+            self._app.all_gone.set()
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        self._serve()
+
+    def close_if_idle(self) -> None:
+        if not self._data and not self._waits:
+            self._transport.close()
+
+    def _serve(self) -> None:
+        while not self._waits and (end := self._data.find(b"\r\n\r\n")) >= 0:
+            head = bytes(self._data[:end]).lower()
+            length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0]) if b"content-length: " in head else 0
+            if len(self._data) < end + 4 + length:
+                return
+            del self._data[: end + 4 + length]
+            is_last = self._app.is_stopping or b"\r\nconnection: close" in head
+            if self._app.wait_seconds:
+                self._waits = True
+                asyncio.get_running_loop().call_later(self._app.wait_seconds, self._answer, is_last)
+            else:
+                self._answer(is_last)
+
+    def _answer(self, is_last: bool) -> None:
+        done_at = time.perf_counter() + self._app.work_seconds
+        while time.perf_counter() < done_at:
+            pass
+        is_last = is_last or self._app.is_stopping
+        self._transport.write(_ANSWER % (b"Connection: close\r\n" if is_last else b""))
+        if is_last:
+            self._transport.close()
+        elif self._waits:
+            self._waits = False
+            self._serve()
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--work-us", type=float, default=0)
+    parser.add_argument("--wait-ms", type=float, default=0)
+    parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", 0)))
+    options = parser.parse_args(sys.argv[1:])
+    app = App(options.work_us, options.wait_ms)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(app), "127.0.0.1", options.port, backlog=1024)
+    stopped = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    await stopped.wait()
+    server.close()
+    app.stop()
+    await app.all_gone.wait()
+
+
+asyncio.run(main())

@@ -1,0 +1,81 @@
+"""A destination that misbehaves: `destination.py MODE [--port N] [--tls CERTIFICATE-AND-KEY]`; prints its port.
+
+well      answers 200 at once            errors    answers 500 at once
+hang      reads, never answers           deaf      accepts, never reads
+reset     resets once a request is there late N    answers after N seconds
+trickle N its answer comes a byte each N seconds
+
+It is another machine in real life, so it runs at the lowest priority here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+import ssl
+import struct
+import sys
+
+_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+_ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops"
+
+
+class Misbehaviour:
+    """What becomes of each request."""
+
+    def __init__(self, mode: str, seconds: float) -> None:
+        self._mode = mode
+        self._seconds = seconds
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while self._mode == "deaf":
+                await asyncio.sleep(3600)
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                lower = head.lower()
+                if b"content-length: " in lower:
+                    await reader.readexactly(int(lower.split(b"content-length: ")[1].split(b"\r\n")[0]))
+                await self._answer(writer)
+        except (OSError, EOFError, asyncio.LimitOverrunError):
+            writer.close()
+
+    async def _answer(self, writer: asyncio.StreamWriter) -> None:
+        if self._mode == "hang":
+            await asyncio.sleep(3600)
+        elif self._mode == "reset":
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+            raise ConnectionResetError
+        elif self._mode == "late":
+            await asyncio.sleep(self._seconds)
+        elif self._mode == "trickle":
+            for position in range(len(_OK)):
+                writer.write(_OK[position : position + 1])
+                await asyncio.sleep(self._seconds)
+            return
+        writer.write(_ERROR if self._mode == "errors" else _OK)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("mode", choices=("well", "errors", "hang", "deaf", "reset", "late", "trickle"))
+    parser.add_argument("seconds", type=float, nargs="?", default=1.0)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--tls")
+    options = parser.parse_args(sys.argv[1:])
+    os.nice(19)
+    tls = None
+    if options.tls:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(options.tls)
+    behaviour = Misbehaviour(options.mode, options.seconds)
+    server = await asyncio.start_server(behaviour.serve, options.host, options.port, backlog=1024, ssl=tls)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+asyncio.run(main())

@@ -1,0 +1,171 @@
+"""Replayers that go wrong. The built-in one is killed and stopped; a gor's place takes programs/gor.py."""
+
+from __future__ import annotations
+
+import signal
+import stat
+from pathlib import Path
+
+from faults.destination import destination
+from faults.scenario import MIB, Place, Run, Scenario, Seen, Setup, python
+from tests.system import accounts
+from tests.system.accounts import FEED_COUNTERS
+
+_KILL_SECONDS = 0.5
+_SAMPLE_SECONDS = 0.02
+_TO_NULL = ["--to", "http://127.0.0.1:9"]  # programs/gor.py throws the copies away
+
+
+class BuiltinReplayer(Scenario):
+    """The built-in replayer, with a destination that does well."""
+
+    group = "Replayer"
+
+    def prepare(self, place: Place) -> Setup:
+        return Setup(options=["--to", destination(place, "well")])
+
+    def until_ready(self, run: Run) -> None:
+        if run.place.is_mirrored:
+            accounts.process(run.launched, accounts.is_builtin)
+
+
+class Well(BuiltinReplayer):
+    name = "replayer-well"
+    says = "does well: the cost of mirroring itself"
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        if run.place.is_mirrored:
+            told = accounts.feed_counters(run.launched)
+            assert told["taken"] == told["given"], f"copies were lost: {told}"
+
+
+class Killed(BuiltinReplayer):
+    name = "replayer-killed"
+    says = f"is killed every {_KILL_SECONDS:g} s"
+
+    def fault(self, run: Run) -> None:
+        while not run.wait(_KILL_SECONDS):
+            for pid in run.launched.processes():
+                if accounts.is_builtin(pid):
+                    accounts.kill(pid, signal.SIGKILL)
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        if run.place.is_mirrored:
+            assert run.launched.facts("replayer-restart"), "no replayer was started again"
+
+
+class Stopped(BuiltinReplayer):
+    name = "replayer-stopped"
+    says = "is stopped (SIGSTOP): its pipe and the buffer fill up"
+
+    def fault(self, run: Run) -> None:
+        if run.place.is_mirrored:
+            accounts.kill(accounts.process(run.launched, accounts.is_builtin), signal.SIGSTOP)
+
+
+class FakeGor(Scenario):
+    """In place of a gor, programs/gor.py in a mode."""
+
+    group = "Replayer"
+    mode = ""
+
+    def prepare(self, place: Place) -> Setup:
+        gor = place.folder / "gor"
+        words = " ".join(f"'{word}'" for word in python("gor.py", self.mode))
+        gor.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+        gor.chmod(gor.stat().st_mode | stat.S_IXUSR)
+        return Setup(options=["--replayer", str(gor), *_TO_NULL])
+
+    def feed(self, run: Run) -> dict[str, int]:
+        """The counters of its feed at the end, none unmirrored."""
+        if not run.place.is_mirrored:
+            return dict.fromkeys(FEED_COUNTERS, 0)
+        return accounts.feed_counters(run.launched, _TO_NULL[1])
+
+
+class NeverStarts(FakeGor):
+    name = "replayer-never-starts"
+    says = "lives, but never comes to read"
+    mode = "never"
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        assert not self.feed(run)["taken"]
+
+
+class StartsLate(FakeGor):
+    name = "replayer-starts-late"
+    says = "comes to read 0.7 s late (60 s, shortened)"
+    mode = "late 0.7"
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        assert self.feed(run)["taken"] or not run.place.is_mirrored
+
+
+class Crashes(FakeGor):
+    name = "replayer-crashes"
+    says = "crashes at each start, for ever"
+    mode = "crash"
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        if run.place.is_mirrored:
+            attempts = [int(facts["attempt"]) for facts in run.launched.facts("replayer-restart")]
+            assert 1 < len(attempts) < 10, f"it was started again {len(attempts)} times: there is no back-off"
+
+
+class Grows(FakeGor):
+    name = "replayer-grows"
+    says = "grows by 500 MB a second, to 1 GB; --replayer-memory 128MiB"
+    mode = "grow"
+    seconds = quick_seconds = 2.5
+    most_bytes = (128 + 300) * MIB
+
+    def prepare(self, place: Place) -> Setup:
+        setup = super().prepare(place)
+        return Setup(options=["--replayer-memory", "128MiB", *setup.options])
+
+    def fault(self, run: Run) -> None:
+        self.most_seen = 0
+        while run.place.is_mirrored and not run.wait(_SAMPLE_SECONDS):
+            for pid in _children(run.launched.pid):
+                self.most_seen = max(self.most_seen, _resident(pid))
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        if run.place.is_mirrored:
+            assert run.launched.facts("replayer-memory"), "nobody has told of its memory"
+            assert self.most_seen < self.most_bytes, f"it had {self.most_seen / MIB:.0f} MiB"
+
+
+class Noisy(FakeGor):
+    name = "replayer-noisy"
+    says = "writes to its standard output and error without end"
+    mode = "noise"
+
+
+class ClosesItsPipe(FakeGor):
+    name = "replayer-closes-pipe"
+    says = "closes its pipe after 50 copies, and lives on"
+    mode = "close"
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        if run.place.is_mirrored:
+            assert run.launched.facts("replayer-restart"), "it was not started again"
+
+
+class Deaf(FakeGor):
+    name = "replayer-deaf"
+    says = "ignores SIGTERM"
+    mode = "deaf"
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _resident(pid: int) -> int:
+    try:
+        return accounts.resident_bytes(pid)
+    except (KeyError, ValueError):  # it has ended
+        return 0

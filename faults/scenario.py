@@ -1,0 +1,140 @@
+"""What a scenario is: what is set up, what goes wrong meanwhile, and what must hold. README.md tells how to add one.
+
+A scenario is a subclass of `Scenario` with a group and a name; defining it registers it. Each half of a pair (with the
+launcher, and with TRAFFIC_DUPLICATOR_ENABLED=false) makes a new instance, so it may keep what it needs on itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from tests.system.launched import Launched
+
+PROGRAMS = Path(__file__).resolve().parent / "programs"
+MIB = 1024**2
+BUFFER_BYTES = 8 * MIB  # --buffer in every scenario: small enough to be filled within a half
+SPARE_BYTES = 8 * MIB  # the launcher's memory above --buffer: docs/performance.md
+WORK_US = 200  # of processor for each of the app's answers: a quick app
+DRAIN_SECONDS = 25.0  # --drain-timeout, by default
+
+
+@dataclass
+class Place:
+    """Where one half runs; what is entered into `stack` ends with it."""
+
+    folder: Path
+    stack: ExitStack
+    is_mirrored: bool
+    is_quick: bool
+
+
+@dataclass
+class Setup:
+    """What the launcher is started with; `pids` are helpers of the scenario, for `fault` to use."""
+
+    options: Sequence[str] = ()
+    command: Sequence[str] = ()  # the app; by default programs/app.py
+    environ: dict[str, str] = field(default_factory=dict)
+    prefix: Sequence[str] = ()  # words before the launcher's
+    cwd: Path | None = None
+    has_log: bool = True  # False: standard error goes elsewhere, and the balance can't be judged
+
+
+@dataclass
+class Run:
+    """One half while its client drives."""
+
+    launched: Launched
+    place: Place
+    seconds: float
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def port(self) -> int:
+        return self.launched.port
+
+    def wait(self, seconds: float) -> bool:
+        """Waits so long; True if the client has ended meanwhile, and the fault should, too."""
+        return self.ended.wait(seconds)
+
+
+@dataclass
+class Seen:
+    """What was measured in one half. Times are milliseconds."""
+
+    answered: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    p50: float = 0.0
+    p99: float = 0.0
+    max: float = 0.0
+    grown_mib: float = 0.0  # the launcher's peak resident memory, more than before the load
+    processor_us: float = 0.0  # the launcher's, for each answered request
+    stop_seconds: float = 0.0  # from SIGTERM to the end
+    missed: list[str] = field(default_factory=list)
+    launched: Launched | None = None  # has ended: its log can be read
+
+
+class Scenario:
+    """One thing that goes wrong. Every hook may be left as it is."""
+
+    group: ClassVar[str] = ""
+    name: ClassVar[str] = ""  # the command's word for it, unique
+    says: ClassVar[str] = ""  # for the table: "is killed every 0.5 s"
+    # What does not apply to this scenario; for each `says` or the README gives the reason.
+    judges_latency: ClassVar[bool] = True
+    judges_memory: ClassVar[bool] = True
+    app_may_fail: ClassVar[bool] = False  # the app loses requests by itself: pytest compares with the other half, too
+    rate: ClassVar[float] = 0.0  # requests a second; 0: a quarter of what the unmirrored run carries
+    body_bytes: ClassVar[int] = 8192
+    connections: ClassVar[int] = 32
+    has_own_app: ClassVar[bool] = False  # what that carries is measured for itself
+    seconds: ClassVar[float] = 2.0  # of load, a half
+    quick_seconds: ClassVar[float] = 1.0
+    longest_stop_seconds: ClassVar[float] = 4.0  # from SIGTERM to the launcher's end: 2 s for the mirror, and spare
+
+    def __init_subclass__(cls) -> None:
+        if cls.name:
+            assert cls.name not in SCENARIOS, f"two scenarios are called {cls.name}"
+            SCENARIOS[cls.name] = cls
+
+    def missing(self) -> str | None:
+        """Why it can't run on this machine."""
+        return None
+
+    def prepare(self, place: Place) -> Setup:
+        """Starts what the launcher needs; called before each half."""
+        return Setup(options=["--to", "http://127.0.0.1:9"])
+
+    def until_ready(self, run: Run) -> None:
+        """Waits, before the client starts, for what the fault needs."""
+
+    def fault(self, run: Run) -> None:
+        """In a thread, while the client drives, in both halves: does it, and returns at the latest when `run.wait`
+        tells the end. Raises AssertionError for what must not be."""
+
+    def stop(self, run: Run) -> None:
+        """Ends the launcher in the usual way."""
+        run.launched.stop()
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        """After the half: raises AssertionError for what else should hold. `seen.launched` has ended."""
+
+
+SCENARIOS: dict[str, type[Scenario]] = {}
+
+
+def python(program: str, *words: str) -> list[str]:
+    """The words that run a program beside this file."""
+    return [sys.executable, "-I", "-S", "-u", str(PROGRAMS / program), *words]
+
+
+def app_command(*, work_us: float = WORK_US, wait_ms: float = 0) -> list[str]:
+    return python("app.py", "--work-us", str(work_us), "--wait-ms", str(wait_ms))
