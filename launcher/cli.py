@@ -115,7 +115,8 @@ def _run(argv: Sequence[str]) -> int:
     for warning in plan.warnings:
         log("configuration", level="warning", warning=warning)
     if plan.mode is not Mode.MIRROR:
-        log("unmirrored", level="warning" if plan.problems else None, reason=plan.reason, app=plan.mode.value)
+        level = "warning" if plan.problems or plan.is_over else None
+        log("unmirrored", level=level, reason=plan.reason, app=plan.mode.value)
     if plan.mode is Mode.ALONE:
         _become(plan.app.argv, plan.app.environ)
     if plan.app_socket is None and environ.get("LD_LIBRARY_PATH"):

@@ -9,6 +9,7 @@ from launcher import options as o
 from launcher.destinations import parse_destination
 from launcher.options import declared, option
 from launcher.records import UNDROPPABLE_HEADERS
+from launcher.until import Until, until
 
 DEFAULT_GOR_OPTIONS = "config/gor.options"
 DEFAULT_PORT = 5000
@@ -24,6 +25,15 @@ def _droppable_header(text: str) -> str:
     if name.lower() in UNDROPPABLE_HEADERS:
         raise ValueError(f"a header that a copy can do without, not {name}")
     return name
+
+
+def _cpu_percent(text: str) -> float | None:
+    if text.strip().lower() == "none":
+        return None
+    value = o.number(text.strip().removesuffix("%"))
+    if value is None or not 0 <= value <= 100_000:
+        raise ValueError(f"a percentage of one core such as 50 or 200, 0, or none, not {text!r}")
+    return value or None
 
 
 def _host(text: str) -> str:
@@ -94,6 +104,16 @@ class LauncherOptions:
         "--replayer-memory", "bound for all replayer processes together; one that grows past its share is restarted",
         metavar="SIZE", parse=o.size, env="TRAFFIC_DUPLICATOR_REPLAYER_MEMORY",
         default_text="256MiB or a quarter of the memory limit, the smaller, but at least 64MiB",
+    )  # fmt: skip
+    until: Until | None = option(  # noqa: RUF009 - Until is frozen
+        "--until", "mirroring ends by itself then; the app goes on. A time without zone is UTC, a duration counts from "
+        "the start of mirroring",
+        metavar="TIME|DURATION", parse=until, env="TRAFFIC_DUPLICATOR_UNTIL", default_text="never",
+    )  # fmt: skip
+    max_cpu: float | None = option(
+        "--max-cpu", "mirroring pauses when all replayer processes together use more of one core for 10 s; 0 or none "
+        "turns that off",
+        metavar="PERCENT", parse=_cpu_percent, env="TRAFFIC_DUPLICATOR_MAX_CPU", default=50.0, default_text="50",
     )  # fmt: skip
     stats_interval: float = option(
         "--stats-interval", "time between two lines of counters in the log; 0 turns them off",

@@ -186,18 +186,18 @@ def rough_size(value: int) -> str:
 
 def percent(text: str) -> float:
     """0 to 100, with or without a percent sign."""
-    number = _number(text.strip().removesuffix("%"))
-    if number is None or not 0 <= number <= 100:
+    value = number(text.strip().removesuffix("%"))
+    if value is None or not 0 <= value <= 100:
         raise ValueError(f"a percentage from 0 to 100, not {text!r}")
-    return number
+    return value
 
 
 def seconds(text: str) -> float:
     """0 to 86400 (a day), in seconds: `60`, `0.5`, `60s`."""
-    number = _number(text.strip().removesuffix("s"))
-    if number is None or not 0 <= number <= 86400:
+    value = number(text.strip().removesuffix("s"))
+    if value is None or not 0 <= value <= 86400:
         raise ValueError(f"a number of seconds from 0 to 86400, not {text!r}")
-    return number
+    return value
 
 
 def port(text: str) -> int:
@@ -228,5 +228,6 @@ def header_name(text: str) -> str:
     return text
 
 
-def _number(text: str) -> float | None:
+def number(text: str) -> float | None:
+    """A number without sign or exponent; None for anything else."""
     return float(text) if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) else None

@@ -10,6 +10,7 @@ import enum
 import os
 import secrets as random_names
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,7 @@ class Plan:
     replayer: ReplayerChoice | None
     replayer_memory: int
     max_request: int
+    is_over: bool  # --until has come before the start: nothing is mirrored
     problems: tuple[str, ...]  # each alone is enough to run unmirrored, or to refuse with --strict
     warnings: tuple[str, ...]
     secrets: tuple[tuple[str, str], ...]
@@ -88,6 +90,8 @@ class _Planner:
         self._problems = list(reading.problems)
         self._warnings: list[str] = []
         self._secrets: tuple[tuple[str, str], ...] = ()
+        until = reading.values.until
+        self._is_over = until is not None and until.seconds_left(time.time(), 0) <= 0
 
     def plan(self) -> Plan:
         options = self._options
@@ -113,6 +117,7 @@ class _Planner:
             gor_options=gor_options, replayer=replayer,
             replayer_memory=self._replayer_memory(),
             max_request=self._max_request(gor_options, replayer),
+            is_over=self._is_over,
             problems=tuple(self._problems), warnings=tuple(self._warnings), secrets=self._secrets,
         )  # fmt: skip
 
@@ -156,7 +161,9 @@ class _Planner:
             return "TRAFFIC_DUPLICATOR_ENABLED is false"
         if port is None:
             return "this dyno has no PORT, so no HTTP traffic"
-        return "; ".join(self._problems)
+        if self._problems:
+            return "; ".join(self._problems)
+        return f"--until {self._options.until.text} is over" if self._options.until and self._is_over else ""
 
     def _place_app(self, port: int | None, *, is_mirrored: bool) -> tuple[Mode, AppCommand, int, str | None]:
         options = self._options

@@ -82,7 +82,7 @@ class Replayer:
 
     @property
     def pid(self) -> int | None:
-        """Of the process that runs now."""
+        """Of the process that runs now; it leads the group of all that belong to it."""
         return self._running.child.pid if self._running is not None else None
 
     @property
@@ -155,6 +155,8 @@ class Replayer:
                 log("replayer-start-failed", level="error", replayer=self.name, error=str(error))
                 readers.cancel_scope.cancel()
                 return error.status
+            if self._finishing.is_set():  # the end came in between, when there was no process to end
+                running.child.send_signal_to_group(signal.SIGKILL)
             status = await self._watch(running)
             readers.cancel_scope.deadline = trio.current_time() + _LAST_WORDS_SECONDS
         self.launch.ended()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ import trio
 
 from launcher.account_lines import failure_facts
 from launcher.app_process import AppProcess
+from launcher.brake_watch import new_brake_watch
 from launcher.builtin_launch import BuiltinLaunch, ReplayAccount, queue_bytes
 from launcher.controls import Controls
 from launcher.counters import FeedCounters, RelayCounters
@@ -26,11 +29,12 @@ from launcher.pair import Tap
 from launcher.plan import Mode, Plan
 from launcher.poller import Poller
 from launcher.relay import AppAddress, Relay
-from launcher.replay_protocol import DestinationFailed
+from launcher.replay_protocol import MAX_DRAIN_SECONDS, DestinationFailed
 from launcher.replayers import Launch, Replayer
 from launcher.snapshot import Configuration, Snapshot
 from launcher.stats import Stats
 from launcher.supervisor import Site, Supervisor
+from launcher.until import shown_time
 
 _GOR_BATCH_SECONDS = 0.005
 
@@ -107,30 +111,61 @@ class Mirroring:
         queues = [replayer.feed.queue for replayer in self.replayers]
         self.mirror = Mirror(queues, budget, settings, self.controls)
         self._stats = Stats(self.mirror, self.replayers, connections)
-        self._has_started = False
+        self._started_at: float | None = None
 
     def start(self, nursery: trio.Nursery) -> None:
         """Starts the replayers; until they read, records wait in their queues."""
-        self._has_started = True
+        self._started_at = trio.current_time()
+        nursery.start_soon(self._stats.run, self._plan.options.stats_interval)
+        if (seconds_left := self._seconds_left()) <= 0:  # the app took longer to start than that
+            self._say_end()
+            return
         choice = self._plan.replayer
         assert choice is not None
         to = " ".join(_shown(option) for option in self._plan.gor_options if is_output(option))
-        log("mirroring", to=to, replayer=choice.shown, because=choice.reason)
+        until = shown_time(time.time() + seconds_left) if seconds_left < math.inf else None
+        log("mirroring", to=to, replayer=choice.shown, because=choice.reason, until=until)
         for replayer in self.replayers:
             nursery.start_soon(_run_walled, replayer)
-        nursery.start_soon(self._stats.run, self._plan.options.stats_interval)
+        nursery.start_soon(self._brake)
 
     async def finish(self, seconds: float) -> None:
         """Lets the replayers end their work, for at most `seconds`, and tells what became of everything."""
-        if not self._has_started:
+        if self._started_at is None:
             return
         try:
-            async with trio.open_nursery() as nursery:
-                for replayer in self.replayers:
-                    nursery.start_soon(replayer.finish, seconds)
+            await self._finish_replayers(seconds)
             self._stats.tell_end()
         except Exception as error:  # noqa: BLE001 - the exit status is the app's, whatever happens here
             log("mirror-end-failed", level="error", error=repr(error))
+
+    async def _brake(self) -> None:
+        """Pauses and resumes; ends mirroring when the time of --until has come. A defect in here is not the app's."""
+        leaders = lambda: [replayer.pid for replayer in self.replayers if replayer.pid is not None]  # noqa: E731
+        try:
+            await new_brake_watch(self.controls, self._plan.options.max_cpu, leaders).run(self._seconds_left)
+            self._say_end()
+            await self._finish_replayers(MAX_DRAIN_SECONDS)
+        except Exception as error:  # noqa: BLE001 - trio's cancellation is no Exception
+            log("brakes-failed", level="error", error=repr(error))
+
+    def _seconds_left(self) -> float:
+        """Until the time of --until; the clock is asked each time, because it may be set."""
+        until = self._plan.options.until
+        if until is None or self._started_at is None:
+            return math.inf
+        return until.seconds_left(time.time(), trio.current_time() - self._started_at)
+
+    def _say_end(self) -> None:
+        assert self._plan.options.until is not None, "mirroring ends by itself by --until only"
+        reason = f"--until {self._plan.options.until.text} is over"
+        self.controls.pause("until", reason)
+        log("mirroring-ended", reason=reason, app="goes on, relayed")
+
+    async def _finish_replayers(self, seconds: float) -> None:
+        async with trio.open_nursery() as nursery:
+            for replayer in self.replayers:
+                nursery.start_soon(replayer.finish, seconds)
 
     def _new_feed(self, queue: MirrorQueue) -> Feed:
         assert self._plan.replayer is not None

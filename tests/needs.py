@@ -12,6 +12,7 @@ GO = "REQUIRE_GO"
 GOR = "REQUIRE_GOR"
 CHROOT = "REQUIRE_CHROOT"  # root file systems made with debootstrap: needs root
 SHELLS = "REQUIRE_SHELLS"  # dash, bash and busybox
+CGROUPS = "REQUIRE_CGROUPS"  # a memory cgroup below our own: needs root
 PYTHONS = "REQUIRE_PYTHONS"
 
 

@@ -14,7 +14,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # pure: words, bytes and numbers; no I/O
     (
         "http_grammar", "options", "counters", "records", "app_command", "command_hints", "procfile", "gor_flag_table",
-        "destinations", "latencies",
+        "destinations", "latencies", "until",
     ),
     ("framing", "listen_address", "gor_values", "gor_masking", "replay_protocol", "copied_head"),
     ("gor_flags", "account_lines"),
@@ -25,6 +25,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app_process", "app_socket"),
     # account: what is held and counted
     ("mirror_queue", "controls"),
+    ("processor_time", "brakes"),
+    ("brake_watch",),
     ("mirror",),
     # I/O
     ("descriptor_set",),

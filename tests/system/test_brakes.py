@@ -1,0 +1,116 @@
+"""Mirroring that ends or pauses by itself: the copies stop, the app goes on, and all is counted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cgroups import MemoryCgroup, memory_cgroup
+from tests.system import accounts
+from tests.system.launched import Launched, Product
+from tests.system.load import mixed_requests, send_all
+from tests.system.sink import command, sink, wait_until
+
+REQUESTS = mixed_requests(100)
+BURNS = """
+import sys
+for line in sys.stdin.buffer:
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+    while True:
+        pass
+"""
+HOG = """
+import sys
+limit, used = int(sys.argv[1]), sys.argv[2]
+held = []
+while int(open(used).read()) < limit * 0.97:
+    held.append(b"x" * 2**20)
+sys.stdin.read()
+"""
+
+
+def send_until_told(launched: Launched, at: str, **facts: object) -> int:
+    """Sends requests until there is such a line; how many."""
+    sent = 0
+    while not [told for told in launched.facts(at) if facts.items() <= told.items()]:
+        send_all(launched.port, mixed_requests(20, first_id=sent), connections=4)
+        sent += 20
+    return sent
+
+
+def test_until_a_duration_is_over_copies_are_sent_and_then_the_replayer_is_gone_and_the_app_goes_on(
+    product: Product, tmp_path: Path
+) -> None:
+    with sink(tmp_path / "copies") as destination:
+        words = ["--replayer", "builtin", "--to", destination.url, "--until", "3s"]
+        with product.launch(words, command(tmp_path / "app")) as launched:
+            launched.wait_until_listening()
+            assert launched.wait_for_line("mirroring")["until"].endswith("Z")
+            sent = send_until_told(launched, "mirroring-ended", reason="--until 3s is over")
+            wait_until(lambda: not any(map(accounts.is_builtin, launched.processes())), "the replayer's end")
+            arrived = destination.count
+            send_all(launched.port, REQUESTS)
+            launched.stop()
+            told = accounts.tap_counters(launched)
+            assert len(launched.facts("mirroring-ended")) == 1 and not launched.facts("replayer-restart")
+        assert told["seen"] == sent + 100 and told["skipped_paused"] >= 100
+        # What was half read when the time came may have been offered to nobody.
+        assert destination.count == arrived >= told["offered"] - accounts.feed_counters(launched)["dropped_shutdown"]
+
+
+@pytest.mark.parametrize("level", ["option", "variable"])
+def test_with_a_time_that_is_past_the_app_runs_unmirrored_with_a_warning(
+    product: Product, tmp_path: Path, level: str
+) -> None:
+    until = "2020-01-01T00:00:00Z"
+    words = ["--to", "http://127.0.0.1:9", "--strict", *(["--until", until] if level == "option" else [])]
+    environ = {"TRAFFIC_DUPLICATOR_UNTIL": until} if level == "variable" else {}
+    finished = product.run(words, ["echo", "hello"], environ=environ)
+    assert (finished.status, finished.output) == (0, "hello\n")
+    [told] = finished.facts("unmirrored")
+    assert told["level"] == "warning" and told["reason"] == f"--until {until} is over"
+
+
+def test_a_middleware_that_burns_processor_time_pauses_mirroring_and_the_app_goes_on(
+    product: Product, tmp_path: Path
+) -> None:
+    (tmp_path / "burns.py").write_text(BURNS)
+    (tmp_path / "gor.options").write_text(
+        f"--output-null\n--middleware '{sys.executable} -I -S {tmp_path}/burns.py'\n"
+    )
+    # One percent: on a machine where others are busy, a process at nice 10 may get little of a core.
+    words = ["--replayer", "builtin", "--gor-options", str(tmp_path / "gor.options"), "--max-cpu", "1"]
+    with product.launch(words, command(tmp_path / "app")) as launched:
+        launched.wait_until_listening()
+        sent = send_until_told(launched, "paused", brake="cpu")
+        assert "--max-cpu, 1 %" in launched.wait_for_line("paused")["reason"]
+        before = len(launched.facts("paused"))
+        send_all(launched.port, REQUESTS)
+        launched.stop()
+        told = accounts.tap_counters(launched)
+        assert before == len(launched.facts("paused")) == 1 and not launched.facts("resumed")
+    assert told["seen"] == sent + 100 and told["skipped_paused"] >= 100
+
+
+def test_a_cgroup_that_is_nearly_full_pauses_mirroring(product: Product, tmp_path: Path) -> None:
+    with memory_cgroup(512 * 1024**2) as cgroup, sink(tmp_path / "copies") as destination:
+        words = ["--replayer", "builtin", "--to", destination.url, "--max-cpu", "none"]
+        with product.launch(words, command(tmp_path / "app"), prefix=cgroup.prefix) as launched:
+            launched.wait_until_listening()
+            send_all(launched.port, REQUESTS)
+            destination.wait_for(100)
+            assert not launched.facts("paused")
+            with _hog(cgroup):
+                reason = launched.wait_for_line("paused", brake="memory")["reason"]
+                assert "of 512.0MiB memory are in use" in reason
+                send_all(launched.port, REQUESTS)
+            launched.stop()
+            told = accounts.tap_counters(launched)
+        assert told["skipped_paused"] == told["offered"] == destination.count == 100
+
+
+def _hog(cgroup: MemoryCgroup):  # type: ignore[no-untyped-def]
+    return cgroup.process([sys.executable, "-I", "-S", "-c", HOG, str(cgroup.limit_bytes), str(cgroup.used)])
