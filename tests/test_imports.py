@@ -16,12 +16,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "http_grammar", "options", "counters", "records", "app_command", "command_hints", "procfile", "gor_flag_table",
         "destinations", "latencies", "until",
     ),
-    ("framing", "listen_address", "gor_values", "gor_masking", "replay_protocol", "copied_head"),
+    ("framing", "listen_address", "gor_values", "gor_masking", "replay_protocol", "copied_head", "proxies"),
     ("gor_flags", "account_lines"),
     ("shell_words", "launcher_options"),
     ("gor_options",),
     # what the machine and the start tell
-    ("log", "environment", "itself", "memory", "addresses", "executable"),
+    ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust"),
     ("app_process", "app_socket"),
     # account: what is held and counted
     ("mirror_queue", "controls"),
@@ -58,6 +58,7 @@ REPLAY_MAY_IMPORT = {
     "framing", "options", "counters", "records", "gor_flags", "gor_flag_table", "gor_values", "destinations",
     "replay_protocol", "go_regexp", "account_lines", "log", "memory", "poller", "copied_head", "listen_address",
     "sockets", "addresses", "latencies", "child", "executable", "feed", "mirror_queue", "output_lines",
+    "proxies", "tls_trust",
 }  # fmt: skip
 
 

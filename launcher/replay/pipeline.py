@@ -12,6 +12,7 @@ from typing import Protocol
 import trio
 
 from launcher.poller import Poller
+from launcher.proxies import UnusableProxy
 from launcher.replay.account import AccountPipe
 from launcher.replay.connector import Connector, Route
 from launcher.replay.emitter import Emitter
@@ -26,14 +27,13 @@ from launcher.replay.outputs.limited import limited
 from launcher.replay.outputs.null import NullOutput
 from launcher.replay.outputs.stdout import StdoutOutput
 from launcher.replay.outputs.tcp import TcpOutput
-from launcher.replay.proxies import UnusableProxy
 from launcher.replay.record_queue import RecordQueue
 from launcher.replay.report import telling_requests, watch
 from launcher.replay.resolver import Resolver
 from launcher.replay.room import PATIENCE_SECONDS, Room
 from launcher.replay.settings import HttpOutputSettings, Settings, understand
-from launcher.replay.tls import tls_context
 from launcher.replay_protocol import Account, Closing, Ready, Told
+from launcher.tls_trust import tls_context
 
 _TICK_SECONDS = 1.0
 _DESTINATIONS_SHARE = 0.8  # of the drain; the rest is for writing the answers that came last

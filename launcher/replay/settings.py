@@ -17,8 +17,8 @@ from launcher.destinations import Destination, Limit, parse_destination
 from launcher.gor_flags import FLAGS
 from launcher.gor_values import boolean, duration, integer, size
 from launcher.options import ConfigurationError
+from launcher.proxies import Proxy, UnusableProxy, proxy_for
 from launcher.replay.modifiers import MODIFIERS, Modify, build_modify, set_header_rule
-from launcher.replay.proxies import Proxy, UnusableProxy, proxy_for
 from launcher.replay.requests import HeaderEdit, absolute_target, header_setter
 from launcher.replay.stream_settings import FileOutputSettings, TcpOutputSettings, file_outputs, tcp_outputs
 from launcher.replay.tracking import DEFAULT_MAX_BYTES

@@ -9,8 +9,8 @@ import pytest
 import trio
 import trustme
 
-from launcher.replay.proxies import Proxy, UnusableProxy, proxy_for
-from launcher.replay.tls import tls_context
+from launcher.proxies import Proxy, UnusableProxy, proxy_for
+from launcher.tls_trust import tls_context
 from tests.replay.harness import OK, Visit, destination, get, replayer
 
 BOTH = {"HTTP_PROXY": "http://plain:3128", "https_proxy": "u:p%40@secure"}
