@@ -40,6 +40,14 @@ def is_private(text: str) -> bool:
     return any(address in network for network in _PRIVATE_NETWORKS)
 
 
+def is_own(text: str) -> bool:
+    """Whether what connects to this address reaches this machine."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if address.is_loopback or address.is_unspecified:
+        return True
+    return _can_bind(socket.AF_INET6 if address.version == 6 else socket.AF_INET, text)
+
+
 def is_free(host: str, port: int) -> bool:
     """Whether a listener on `host` could have `port` now."""
     return why_not_free(host, port) is None

@@ -90,12 +90,15 @@ def _run(argv: Sequence[str]) -> int:
     if options.version:
         print(PROGRAM, __version__)
         return 0
-    if (options.build or options.offline) and not options.dry_run:
-        raise UsageError(f"--{'build' if options.build else 'offline'} needs --dry-run beside it")
+    for name in ("build", "offline", "json"):
+        if getattr(options, name) and not options.dry_run:
+            raise UsageError(f"--{name} needs --dry-run beside it")
     if not reading.command and not options.dry_run:
         raise UsageError(f"no COMMAND to start; usage: {PROGRAM} [OPTIONS] [--] COMMAND [ARG...]")
 
     if options.build and not reading.command:
+        if options.json:
+            raise UsageError("--json has no form for the review of a Procfile, which --build without COMMAND is")
         from launcher.review import review_procfile
 
         return review_procfile(environ)

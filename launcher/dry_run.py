@@ -2,92 +2,186 @@
 
 from __future__ import annotations
 
+import io
 import shlex
-import textwrap
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Sequence
 
-from launcher import addresses
-from launcher.command_hints import hints
-from launcher.executable import CannotStart, find_executable
-from launcher.log import log
+from launcher import __version__, gor_words, port_holders
+from launcher.checks import (
+    CONNECTION_BYTES,
+    DESTINATION,
+    LAUNCHER_BYTES,
+    Change,
+    PortCheck,
+    Report,
+    examine,
+)
+from launcher.destination_checks import DestinationCheck
+from launcher.gor_flags import GorOption
+from launcher.gor_masking import without_credentials
 from launcher.options import format_size, rough_size
 from launcher.plan import Mode, Plan
-
-_LABEL_WIDTH = 14
-_WIDTH = 80
+from launcher.printing import Printer
 
 
 def print_plan(plan: Plan, command: Sequence[str]) -> int:
     """Prints the plan for `command`, as it was given. 0 if all is fine, 1 if there is a problem."""
-    problems = [*plan.problems, *_command_problems(plan)]
-    for label, text in _lines(plan):
-        print(_paragraph(label, log.masked(text)))
-    for warning in (*plan.warnings, *hints(command, plan.port)):
-        print(_paragraph("warning", log.masked(warning)))
-    for number, problem in enumerate(problems, 1):
-        print(_paragraph(f"problem {number}", log.masked(problem)))
-    print(_paragraph("result", _result(plan, problems)))
-    return 1 if problems else 0
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    report = examine(plan, command)
+    if plan.options.json:
+        from launcher.dry_run_json import as_json
+
+        print(as_json(report))
+    else:
+        _Pages(Printer(sys.stdout, plan.environ), report).print()
+    return 1 if report.problems else 0
 
 
-def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
-    yield "the app runs", plan.mode.value
-    if plan.reason and not plan.problems:
-        yield "because", plan.reason
-    if plan.mode is not Mode.ALONE:
-        yield "clients", f"connect to {_host_port(plan.host, plan.port)}, once the app accepts connections"
-        yield "the app", f"listens on {plan.app_socket or f'127.0.0.1:{plan.app_port} or [::1]:{plan.app_port}'}"
-    yield "command", shlex.join(plan.app.argv) or "none given"
-    if plan.port is not None:
-        yield "environment", f"PORT={plan.app.environ['PORT']}, all else as it is"
-    if plan.mode is Mode.MIRROR:
-        yield from _mirror_lines(plan)
+class _Pages:
+    """One report's sections, in their order."""
+
+    def __init__(self, printer: Printer, report: Report) -> None:
+        self._printer = printer
+        self._report = report
+        self._plan = report.plan
+
+    def print(self) -> None:
+        self._printer.text(f"Dry run of start-traffic-duplicator {__version__}: nothing is started")
+        self._app()
+        if self._plan.gor_options:
+            self._copies()
+            for check in self._report.destinations:
+                self._destination(check)
+            self._memory()
+        self._findings()
+
+    def _app(self) -> None:
+        report, plan, row = self._report, self._plan, self._printer.row
+        self._printer.heading("The app")
+        row("runs", plan.mode.value)
+        if plan.reason and not plan.problems:
+            row("because", plan.reason)
+        if report.clients_port is not None:
+            verb = "it listens on" if plan.mode is Mode.ALONE else "clients come to"
+            when = "" if plan.mode is Mode.ALONE else ", once the app accepts connections"
+            self._port("port", f"{verb} {_host_port(plan.host, report.clients_port.port)}{when}", report.clients_port)
+        if report.app_port is not None:
+            port = report.app_port.port
+            self._port("app's port", f"it listens on 127.0.0.1:{port} or [::1]:{port}", report.app_port)
+        elif plan.app_socket is not None and plan.mode is not Mode.ALONE:
+            row("app's socket", plan.app_socket)
+        row("command", shown_command(plan.app.argv) or "none given")
+        if report.executable is not None:
+            row("its file", report.executable)
+        if plan.port is not None:
+            row("environment", ", ".join([*map(_change, report.environment), "all else as it is"]))
+
+    def _port(self, label: str, text: str, check: PortCheck) -> None:
+        if check.is_free is None:
+            self._printer.row(label, text)
+        elif check.is_free:
+            self._printer.marked_row(label, "free", "green", text)
+        else:
+            holder = port_holders.in_words(check.host, check.port)
+            self._printer.marked_row(label, "TAKEN", "red", f"by {holder}; {text}")
+
+    def _copies(self) -> None:
+        report, plan, row = self._report, self._plan, self._printer.row
+        options = plan.options
+        self._printer.heading("The copies")
+        row("which", f"{report.selection}; up to {format_size(plan.max_request)} each")
+        for text in report.filters:
+            row("filter", text)
+        for text in report.changes:
+            row("change", text)
+        if options.drop_header:
+            row("without", ", ".join(options.drop_header))
+        if plan.replayer is not None:
+            row("sent on by", f"{_replayer(plan)}, because {plan.replayer.reason}")
+        for fault in report.faults:
+            self._printer.marked_row("its fault", "!", "yellow", fault)
+        for option in gor_words.others(plan.gor_options):
+            row("setting", f"--{option.name} {_value(option)} ({option.where})".replace("  ", " "))
+
+    def _destination(self, check: DestinationCheck) -> None:
+        number = self._report.destinations.index(check) + 1
+        self._printer.heading(f"Destination {number}: {check.shown} ({check.option.where})")
+        if check.limit:
+            self._printer.row("limit", check.limit)
+        if check.way:
+            self._printer.row("reached", check.way)
+        if check.why_not:
+            self._printer.row("connection", check.why_not)
+        for step in check.reached.steps if check.reached is not None else ():
+            mark, colour = ("ok", "green") if step.is_fine else ("FAILED", "red")
+            self._printer.marked_row(step.name, mark, colour, f"{_time(step.milliseconds)}, {step.text}")
+
+    def _memory(self) -> None:
+        check = self._report.memory
+        assert check is not None
+        self._printer.heading("Memory, at most")
+        self._printer.row("launcher", f"{rough_size(LAUNCHER_BYTES)}, and {format_size(CONNECTION_BYTES)} a connection")
+        self._printer.row("copies", f"{rough_size(check.buffer)} (--buffer)")
+        self._printer.row("replayers", f"{rough_size(check.replayers)} (--replayer-memory)")
+        self._printer.row("together", f"{rough_size(check.total)}, {check.percent} % of the limit, "
+                          f"{rough_size(check.limit)}")  # fmt: skip
+
+    def _findings(self) -> None:
+        report, printer = self._report, self._printer
+        if report.risks:
+            printer.heading("Risks")
+            for risk in report.risks:
+                printer.item("!", "yellow", risk.text, f"-> {risk.remedy}")
+        if report.warnings:
+            printer.heading("Warnings")
+            for warning in report.warnings:
+                printer.item("!", "yellow", warning)
+        if report.problems:
+            printer.heading("Problems")
+            for number, problem in enumerate(report.problems, 1):
+                printer.item(f"{number}.", "red", problem.text)
+        printer.heading("Result")
+        printer.text(result(report), "red" if report.problems else "green")
 
 
-def _mirror_lines(plan: Plan) -> Iterator[tuple[str, str]]:
+def result(report: Report) -> str:
+    """What the launcher would do, in a sentence."""
+    failing = sum(problem.kind == DESTINATION for problem in report.problems)
+    return {
+        "fine": f"Fine{', but look at the risks' if report.risks else ''}.",
+        "refused": "The launcher would exit with 2, because of --strict.",
+        "not-started": "The app would not start.",
+        "unmirrored": "The launcher would run the app unmirrored.",
+        "unwell": "The app would run, but copies would not get where they should."
+        if failing else "The app would run, but there may not be memory enough.",
+    }[report.outcome]  # fmt: skip
+
+
+def shown_command(argv: Sequence[str]) -> str:
+    """The words as a shell would read them, without the credentials of URLs."""
+    return shlex.join([without_credentials(word) for word in argv])
+
+
+def _replayer(plan: Plan) -> str:
     assert plan.replayer is not None
-    yield "replayer", f"{plan.replayer.shown}, because {plan.replayer.reason}"
-    for option in plan.gor_options:
-        label = "destination" if option.name == "output-http" else "gor option"
-        text = option.shown if option.name == "output-http" else f"--{option.name} {option.shown}"
-        yield label, f"{text} ({option.where})"
-    options = plan.options
-    yield "copies", (
-        f"{options.sample:g} % of the requests, up to {format_size(plan.max_request)} each"
-        + (f", without {', '.join(options.drop_header)}" if options.drop_header else "")
-    )
-    yield "memory", (
-        f"at most {format_size(options.buffer)} of copies in the launcher, "
-        f"{rough_size(plan.replayer_memory)} in the replayers"
-    )
-    if plan.app_socket is None and not any(map(addresses.private_address, addresses.FAMILIES)):
-        yield "warning", (
-            "this machine has no private address of its own, so the relay connects to the app from loopback: what the "
-            "app keeps for local callers (allow 127.0.0.1, debug consoles) is open to every client"
-        )
+    return plan.replayer.shown if plan.replayer.gor is not None else f"the built-in replayer {__version__}"
 
 
-def _command_problems(plan: Plan) -> Iterator[str]:
-    if not plan.app.argv or plan.options.build:
-        return
-    try:
-        find_executable(plan.app.argv, plan.app.environ)
-    except CannotStart as error:
-        yield f"the command can't be started (status {error.status}): {error}"
+def _change(change: Change) -> str:
+    """PORT is all that the launcher changes; values of others may be secret."""
+    before = f" (was {change.before})" if change.before is not None else ""
+    return f"{change.name}={change.after}{before}"
 
 
-def _result(plan: Plan, problems: list[str]) -> str:
-    if not problems:
-        return "fine; nothing was started"
-    ending = "would exit with 2, because of --strict" if plan.options.strict else "would run the app unmirrored"
-    return f"the launcher {ending}; nothing was started" if plan.problems else "the app would not start"
+def _value(option: GorOption) -> str:
+    return "" if option.shown == "true" else option.shown
 
 
-def _host_port(host: str, port: int | None) -> str:
+def _time(milliseconds: float) -> str:
+    return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
+
+
+def _host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _paragraph(label: str, text: str) -> str:
-    indent = " " * _LABEL_WIDTH
-    lines = textwrap.wrap(text, _WIDTH - _LABEL_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
-    return f"{label:<{_LABEL_WIDTH}}" + f"\n{indent}".join(lines)

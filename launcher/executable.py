@@ -69,6 +69,28 @@ def _checked(path: str) -> str:
     return path
 
 
+def missing_interpreter(path: str, environ: Mapping[str, str]) -> str | None:
+    """What the script at `path` asks for in its first line and is not there (execve(2), env(1)); None if all is."""
+    try:
+        with open(path, "rb") as file:
+            first_line = file.readline(256)
+    except OSError:
+        return None  # a program may be executable and unreadable
+    if not first_line.startswith(b"#!"):
+        return None
+    words = os.fsdecode(first_line[2:].rstrip(b"\n")).strip(" \t").split(" ")
+    if first_line.endswith(b"\r\n"):
+        return f"{path}: its first line ends as on Windows, so its interpreter is not found: save the file with LF"
+    if words[0] and not os.path.exists(words[0]):
+        return f"{path}: its interpreter {words[0]} is missing"
+    if len(words) == 2 and os.path.basename(words[0]) == "env" and not words[1].startswith("-"):
+        try:
+            find_executable(words[1:], environ)
+        except CannotStart:
+            return f"{path}: its interpreter {words[1]} is not on PATH"
+    return None
+
+
 def execute(argv: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
     """Becomes the command. Raises CannotStart."""
     executable = find_executable(argv, environ)

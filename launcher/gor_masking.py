@@ -26,6 +26,11 @@ def masked(name: str, text: str) -> tuple[str, tuple[str, ...]]:
     return _UNPRINTABLE.sub(lambda match: repr(match[0])[1:-1], shown), secrets
 
 
+def without_credentials(text: str) -> str:
+    """Any text, with *** in place of what stands before the @ of URLs in it."""
+    return _URL_USERINFO.sub(r"\1***@", text)
+
+
 def _masked(name: str, text: str) -> tuple[str, tuple[str, ...]]:
     if name == "http-basic-auth-filter":
         return "***", (text,)
@@ -40,7 +45,7 @@ def _masked(name: str, text: str) -> tuple[str, tuple[str, ...]]:
     secrets = tuple(part for match in _URL_USERINFO.finditer(text) for part in _userinfo_parts(match[2]))
     if name in ("output-http", "output-http-elasticsearch"):
         return destinations.masked(text), secrets
-    return _URL_USERINFO.sub(r"\1***@", text), secrets
+    return without_credentials(text), secrets
 
 
 def _credentials(value: str) -> tuple[str, ...]:

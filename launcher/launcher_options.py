@@ -130,12 +130,15 @@ class LauncherOptions:
     dry_run: bool = option(
         "--dry-run", "check everything, print the plan, start nothing; exit 0 if fine, 1 if not", starts_nothing=True
     )
-    offline: bool = option("--offline", "with --dry-run: make no connection", starts_nothing=True)
+    offline: bool = option(
+        "--offline", "with --dry-run: look up no destination's name and connect to none", starts_nothing=True
+    )
     build: bool = option(
         "--build", "with --dry-run, where an app is built: leave out what only the machine that runs it can tell "
         "(free ports, the command's file); without COMMAND check the Procfile's lines; implies --offline",
         starts_nothing=True,
     )  # fmt: skip
+    json: bool = option("--json", "with --dry-run: as JSON, described by docs/dry-run.schema.json", starts_nothing=True)
     version: bool = option("--version", "print the version", starts_nothing=True)
     help: bool = option("--help", "print this help", starts_nothing=True)
     enabled: bool = option(

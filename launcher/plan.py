@@ -7,6 +7,7 @@ nothing (but `gor --help`) and listens to nothing: `--dry-run` prints what it re
 from __future__ import annotations
 
 import enum
+import errno
 import os
 import secrets as random_names
 import tempfile
@@ -15,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher import addresses, itself, memory
+from launcher import addresses, itself, memory, port_holders
 from launcher.app_command import AppCommand, mentions_socket, move, stay
 from launcher.environment import is_dyno
 from launcher.executable import CannotStart, find_executable
@@ -124,7 +125,12 @@ class _Planner:
     def _check_port(self, host: str, port: int) -> None:
         refusal = addresses.why_not_free(host, port)
         if refusal is not None:
-            self._problems.append(f"port {port} of {host} can't be listened on: {refusal}")
+            holder = f" by {port_holders.in_words(host, port)}" if self._may_look_for(refusal) else ""
+            self._problems.append(f"port {port} of {host} can't be listened on: {refusal}{holder}")
+
+    def _may_look_for(self, refusal: str) -> bool:
+        """Whose a port is takes a look at every process: before an app's start there is no time for it."""
+        return self._options.dry_run and refusal == os.strerror(errno.EADDRINUSE)
 
     def _check_destinations(self, gor_options: Sequence[GorOption], port: int) -> None:
         """A copy that came back here would not be copied again, but the app would get every request twice."""
@@ -154,7 +160,8 @@ class _Planner:
         if app_port == port:
             self._problems.append(f"--app-port must differ from the clients' port, {port}")
         elif not self._options.build and not addresses.is_free(addresses.any_host(), app_port):
-            self._problems.append(f"--app-port {app_port} is taken: leave it out, then a free one is chosen")
+            holder = f" by {port_holders.in_words(addresses.any_host(), app_port)}" if self._options.dry_run else ""
+            self._problems.append(f"--app-port {app_port} is taken{holder}: leave it out, then a free one is chosen")
 
     def _why_not_mirrored(self, port: int | None) -> str:
         if not self._options.enabled:

@@ -18,10 +18,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("framing", "listen_address", "gor_values", "gor_masking", "replay_protocol", "copied_head", "proxies"),
     ("gor_flags", "account_lines"),
-    ("shell_words", "launcher_options"),
+    ("shell_words", "launcher_options", "gor_words"),
     ("gor_options",),
     # what the machine and the start tell
-    ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust"),
+    ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust", "port_holders"),
+    ("probe", "printing"),
     ("app_process", "app_socket"),
     # account: what is held and counted
     ("mirror_queue", "controls"),
@@ -45,7 +46,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("replayer_choice",),
     ("plan",),
     # wire
-    ("stats", "snapshot", "dry_run", "review"),
+    ("stats", "snapshot", "review", "risks", "destination_checks"),
+    ("checks",),
+    ("dry_run_json",),
+    ("dry_run",),
     ("service",),
     ("cli",),
     ("__main__",),

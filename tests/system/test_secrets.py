@@ -105,7 +105,7 @@ def test_secrets_in_to_stay_out_of_the_log_and_of_the_replayers_words(product: P
 @pytest.mark.parametrize("replayer", ["auto", "builtin"])
 def test_secrets_are_not_in_the_printed_plan(product: Product, folder: Path, replayer: str) -> None:
     write_options(folder, options_naming("127.0.0.1:1"))
-    finished = product.run(["--dry-run", "--replayer", replayer], ["true"], environ=ENVIRON, cwd=folder)
+    finished = product.run(["--dry-run", "--offline", "--replayer", replayer], ["true"], environ=ENVIRON, cwd=folder)
     assert finished.status == 0, finished.log
     assert "http://***@127.0.0.1:1" in finished.output and "Authorization: ***" in finished.output
     assert found_in(finished.output + finished.log) == []

@@ -1,0 +1,206 @@
+"""Everything that `--dry-run` looks at, as values: for people (`dry_run`) and for programs (`dry_run_json`)."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from launcher import addresses, destination_checks, gor_words, memory, port_holders
+from launcher.command_hints import hints
+from launcher.destination_checks import DestinationCheck, check_destinations
+from launcher.executable import CannotStart, find_executable, missing_interpreter
+from launcher.plan import Mode, Plan
+from launcher.port_holders import Holder
+from launcher.risks import Circumstances, Risk, find_risks
+
+LAUNCHER_BYTES = 32 * 1024**2  # idle 28 MB, docs/performance.md
+CONNECTION_BYTES = 4 * 1024  # of one that is idle
+
+CONFIGURATION, COMMAND, DESTINATION, MEMORY = "configuration", "command", "destination", "memory"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`kind` is one of the four above."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class PortCheck:
+    """A port that is to be listened on."""
+
+    host: str
+    port: int
+    is_free: bool | None  # None: not looked at
+    holders: tuple[Holder, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """A variable of the app's that differs from what the launcher was given; None: it has none."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class MemoryCheck:
+    """Bounds, in bytes: each is what is held at most, not what is taken."""
+
+    limit: int
+    buffer: int
+    replayers: int
+
+    @property
+    def total(self) -> int:
+        return LAUNCHER_BYTES + self.buffer + self.replayers
+
+    @property
+    def percent(self) -> int:
+        return round(100 * self.total / self.limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was found."""
+
+    plan: Plan
+    executable: str | None  # the command's file; None: not looked for, or not found
+    environment: tuple[Change, ...]
+    clients_port: PortCheck | None
+    app_port: PortCheck | None  # None on a socket, or without a relay
+    selection: str  # which requests are copied, in words
+    filters: tuple[str, ...]  # gor's
+    changes: tuple[str, ...]
+    destinations: tuple[DestinationCheck, ...]
+    memory: MemoryCheck | None  # None without copies
+    faults: tuple[str, ...]  # of the replayer
+    risks: tuple[Risk, ...]
+    warnings: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def outcome(self) -> str:
+        """What the launcher would do, in a word; `unwell` is a mirror that runs and does not do what it should."""
+        kinds = {problem.kind for problem in self.problems}
+        if CONFIGURATION in kinds and self.plan.options.strict:
+            return "refused"
+        if COMMAND in kinds:
+            return "not-started"
+        return "unmirrored" if CONFIGURATION in kinds else "unwell" if kinds else "fine"
+
+
+def examine(plan: Plan, command: Sequence[str]) -> Report:
+    """Looks at everything. `command` is as it was given. Starts nothing, and connects only to destinations."""
+    is_build = plan.options.build
+    checked = check_destinations(plan, is_offline=plan.options.offline or is_build) if plan.gor_options else []
+    faults = plan.replayer.warnings if plan.replayer is not None else ()
+    memory_check = _memory(plan)
+    executable, command_problem = (None, "") if is_build else _command(plan)
+    problems = [Problem(CONFIGURATION, text) for text in plan.problems]
+    problems += [Problem(COMMAND, command_problem)] if command_problem else []
+    for check in checked:
+        problems += [Problem(DESTINATION, text) for text in destination_checks.problems(check, plan)]
+    problems += [] if is_build else [Problem(MEMORY, text) for text in _memory_problems(memory_check)]
+    return Report(
+        plan=plan,
+        executable=executable,
+        environment=tuple(_environment_changes(plan.environ, plan.app.environ)),
+        clients_port=_port(plan.host, plan.port, is_build) if plan.port is not None else None,
+        app_port=_port(addresses.any_host(), plan.app_port, is_build) if _is_on_port(plan) else None,
+        selection=f"{plan.options.sample:g} % of the requests",
+        filters=tuple(gor_words.filters(plan.gor_options)),
+        changes=tuple(gor_words.changes(plan.gor_options)),
+        destinations=tuple(checked),
+        memory=memory_check,
+        faults=tuple(faults),
+        risks=tuple(_risks(plan, checked)),
+        warnings=tuple(_warnings(plan, command, checked, memory_check)),
+        problems=tuple(problems),
+    )  # fmt: skip
+
+
+def _is_on_port(plan: Plan) -> bool:
+    return plan.mode is not Mode.ALONE and plan.app_socket is None
+
+
+def _port(host: str, port: int, is_build: bool) -> PortCheck:
+    if is_build:
+        return PortCheck(host, port, None)
+    if addresses.is_free(host, port):
+        return PortCheck(host, port, True)
+    return PortCheck(host, port, False, tuple(port_holders.holders(host, port)))
+
+
+def _command(plan: Plan) -> tuple[str | None, str]:
+    """The file, and what is wrong."""
+    if not plan.app.argv:
+        return None, ""
+    try:
+        executable = find_executable(plan.app.argv, plan.app.environ)
+    except CannotStart as error:
+        return None, f"the command can't be started (status {error.status}): {error}"
+    missing = missing_interpreter(executable.path, plan.app.environ)
+    return executable.path, f"the command can't be started (status 127): {missing}" if missing else ""
+
+
+def _environment_changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change]:
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            yield Change(name, before.get(name), after.get(name))
+
+
+def _memory(plan: Plan) -> MemoryCheck | None:
+    if not plan.gor_options:
+        return None
+    return MemoryCheck(memory.limit_bytes(), plan.options.buffer, plan.replayer_memory)
+
+
+def _memory_problems(check: MemoryCheck | None) -> Iterator[str]:
+    if check is not None and check.percent > 100:
+        yield (
+            f"the bounds add up to {check.percent} % of the memory limit: app and mirror would not fit together; lower "
+            "--buffer and --replayer-memory"
+        )
+
+
+def _risks(plan: Plan, checked: Sequence[DestinationCheck]) -> list[Risk]:
+    http = [check for check in checked if check.option.name == "output-http"]
+    found = {
+        number: check.reached.addresses
+        for number, check in enumerate(http)
+        if check.reached is not None and check.reached.target.proxy is None
+    }
+    has_private = any(map(addresses.private_address, addresses.FAMILIES)) or plan.mode is Mode.ALONE
+    return find_risks(Circumstances(plan, found, has_private))
+
+
+def _warnings(
+    plan: Plan, command: Sequence[str], checked: Sequence[DestinationCheck], memory_check: MemoryCheck | None
+) -> Iterator[str]:
+    faults = plan.replayer.warnings if plan.replayer is not None else ()
+    yield from (warning for warning in plan.warnings if warning not in faults)
+    yield from hints(command, plan.port)
+    for check in checked:
+        yield from destination_checks.warnings(check)
+    if memory_check is not None and 50 < memory_check.percent <= 100 and not plan.options.build:
+        yield (
+            f"the bounds add up to {memory_check.percent} % of the memory limit: --buffer and --replayer-memory lower "
+            "them"
+        )
+    if plan.options.app_socket is not None and plan.app_socket is not None and _has_listener(plan.app_socket):
+        yield f"somebody listens on {plan.app_socket} already, and would be taken for the app"
+
+
+def _has_listener(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(0.5)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True

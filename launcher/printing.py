@@ -1,0 +1,95 @@
+"""Text for people, on a terminal or in a log: rows of a label and a text, at most 80 columns wide.
+
+Colour only on a terminal that has it (NO_COLOR: no-color.org). What comes from outside can't move the cursor, hide or
+reorder what is printed: its control characters are escaped. Secrets that the log hides are hidden here, too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from collections.abc import Mapping
+from typing import TextIO
+
+from launcher.log import log
+
+WIDTH = 80
+_LEAST_WIDTH = 40
+_INDENT = 2
+_LABEL_WIDTH = 14
+_MARK_WIDTH = 8
+# C0, DEL, C1; line and paragraph separators; marks and embeddings of direction (UAX #9); what is no character.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_COLOURS = {"bold": "1", "red": "31", "green": "32", "yellow": "33"}  # ECMA-48 §8.3.117
+
+
+def plain(text: str) -> str:
+    """The text without secrets, its control characters visible: a line end becomes \\n, an escape \\x1b."""
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape", "backslashreplace").decode(),
+                            log.masked(text))  # fmt: skip
+
+
+class Printer:
+    """Writes to `stream`."""
+
+    def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
+        self._stream = stream
+        is_terminal = stream.isatty()
+        self._has_colour = is_terminal and not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"
+        self._width = max(_LEAST_WIDTH, min(WIDTH, _columns(stream))) if is_terminal else WIDTH
+
+    def heading(self, text: str) -> None:
+        """After an empty line."""
+        self._stream.write("\n")
+        for line in self._wrapped(plain(text), 0, 0):
+            self._stream.write(self._coloured(line, "bold") + "\n")
+
+    def text(self, text: str, colour: str = "") -> None:
+        """From the left edge."""
+        for line in self._wrapped(plain(text), 0, _INDENT):
+            self._stream.write(self._coloured(line, colour) + "\n")
+
+    def row(self, label: str, text: str) -> None:
+        """A label, and a text beside it."""
+        self._write(f"{'':{_INDENT}}{label:<{_LABEL_WIDTH}}", plain(text))
+
+    def marked_row(self, label: str, mark: str, colour: str, text: str) -> None:
+        """The same with a word in a column of its own, in colour."""
+        head = f"{'':{_INDENT}}{label:<{_LABEL_WIDTH}}"
+        self._write(f"{head}{mark:<{_MARK_WIDTH}}", plain(text), (head, mark, colour))
+
+    def item(self, mark: str, colour: str, text: str, remedy: str = "") -> None:
+        """One of a list, and below it what to do."""
+        head = f"{'':{_INDENT}}{mark} "
+        self._write(head, plain(text), (f"{'':{_INDENT}}", mark, colour))
+        if remedy:
+            for line in self._wrapped(plain(remedy), len(head) + 2, len(head) + 2):
+                self._stream.write(f"{line}\n")
+
+    def _write(self, head: str, text: str, marked: tuple[str, str, str] | None = None) -> None:
+        first, *rest = self._wrapped(text, len(head), len(head)) or [head]
+        first = head + first[len(head) :]
+        if marked is not None:
+            before, mark, colour = marked
+            first = before + self._coloured(mark, colour) + first[len(before) + len(mark) :]
+        self._stream.write("\n".join(line.rstrip() for line in (first, *rest)) + "\n")
+
+    def _wrapped(self, text: str, first: int, later: int) -> list[str]:
+        """A word longer than a line stays whole, so that it can be copied."""
+        return textwrap.wrap(
+            text, self._width, initial_indent=" " * first, subsequent_indent=" " * later,
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+
+    def _coloured(self, text: str, colour: str) -> str:
+        if not self._has_colour or not colour:
+            return text
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def _columns(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or WIDTH  # 0: a pseudo-terminal that nobody has set up
+    except (OSError, ValueError):
+        return WIDTH
