@@ -45,6 +45,7 @@ PACKAGING = ROOT / "packaging"
 ONLY_IN = {"file": "only in the slug", "slug": "only in the file"}  # a form, and the mark of the other's lines
 RUNTIME, BUILD, DEVELOPMENT = "requirements.txt", "requirements-build.txt", "requirements-dev.txt"
 FUZZING = "requirements-fuzz.txt"
+REQUIREMENTS = (RUNTIME, BUILD, DEVELOPMENT, FUZZING)
 ENTRY_POINT = "launcher.cli:main"
 LEFT_OUT = ("trio/_tests", "trio/_core/_tests", "trio/_tools", "sniffio/_tests", "bin")
 SHIVS_OWN = "_bootstrap/"  # its start: packaging/boot.py is ours
@@ -95,6 +96,7 @@ def argument_parser() -> argparse.ArgumentParser:
         ("test", test_command, "[PYTEST ARGUMENTS...]", "run the tests on the built file; GOR=path names a real gor"),
         ("lint", lint_command, "", "check with ruff, mypy --strict and, where present, shellcheck"),
         ("fuzz", fuzz_command, "[TARGET...] [--seconds N]", "look for inputs that break a promise: docs/fuzzing.md"),
+        ("audit", audit_command, "", "list what the file carries, by version and hash; ask pip-audit, if it is there"),
         ("bench", bench_command, "[--quick] [--write]", "measure the file against a bare Python and other proxies"),
         ("faults", faults_command, "[NAME...] [--quick] [--write]", "what clients see when things go wrong"),
         ("buildpack", buildpack_command, "[--with-gor [PATH]]", f"make {BUILDPACK.relative_to(ROOT)}"),
@@ -157,6 +159,12 @@ def fuzz_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoR
         install(RUNTIME, DEVELOPMENT, FUZZING)
     os.chdir(ROOT)
     become([str(VENV_PYTHON), "-m", "fuzz", *passed_on])
+
+
+def audit_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoReturn:
+    with one_at_a_time():
+        build()
+    become([sys.executable, str(PACKAGING / "audit.py"), str(FILE), *(str(ROOT / name) for name in REQUIREMENTS)])
 
 
 def bench_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoReturn:

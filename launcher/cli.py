@@ -13,7 +13,7 @@ from launcher.app_command import stay
 from launcher.environment import original_environ
 from launcher.executable import CannotStart, execute
 from launcher.launcher_options import LauncherOptions
-from launcher.log import log
+from launcher.log import log, printable
 from launcher.options import UsageError, help_text, read
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ def main() -> int:
     try:
         return _run(sys.argv[1:])
     except UsageError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {printable(str(error))}", file=sys.stderr)
         return _WRONG_USAGE
     except CannotStart as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {printable(str(error))}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -113,7 +113,7 @@ def _run(argv: Sequence[str]) -> int:
         return print_plan(plan, reading.command)
     if plan.problems and options.strict:
         for problem in plan.problems:
-            print(f"Error: {log.masked(problem)}", file=sys.stderr)
+            print(f"Error: {printable(log.masked(problem))}", file=sys.stderr)
         return _WRONG_USAGE
     for warning in plan.warnings:
         log("configuration", level="warning", warning=warning)

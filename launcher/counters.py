@@ -63,7 +63,7 @@ class MiddlewareCounters(FeedCounters):
     dropped_shutdown: int = counter("still waiting when the replayer had to end")
     lost: int = counter("written, or half written, to a middleware that ended before it had read them")
     returned: int = counter("records that it printed, for the outputs: more or fewer than it was given, as it likes")
-    malformed: int = counter("lines that it printed and that were no record in hex")
+    malformed: int = counter("lines that it printed and that were no record in hex, or not one whole request")
 
 
 @dataclass(slots=True)

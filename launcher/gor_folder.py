@@ -30,6 +30,7 @@ def make_private_folder(candidates: Iterable[str] | None = None) -> Path:
 def install_helper(folder: Path, python: str = sys.executable) -> list[str]:
     """Writes the helper into the private folder; the command that runs it, to be followed by the pipe's path."""
     helper = folder / _HELPER
+    helper.touch(0o600)
     helper.write_bytes(resources.files("launcher").joinpath(_HELPER).read_bytes())  # out of a zip, too
     if " " in python:
         link = folder / "python"

@@ -96,6 +96,7 @@ _BY_KIND: Mapping[Kind, Callable[[str, Flag], str]] = {
 # ---- values with a form of their own -------------------------------------------------------------------------------
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
+_NOT_IN_A_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # §5.5: it would end the line, and more could follow
 _BACK_REFERENCE = re.compile(r"\\(?:[1-7](?![0-7])|[89])")  # two digits are an octal number
 _GROUP_NOT_IN_GO = re.compile(r"\(\?(?:=|!|<=|<!|>|#)")  # look-around, atomic groups, comments
 
@@ -144,7 +145,7 @@ def _header_name(text: str) -> None:
 def _set_header(text: str) -> Checked:
     name, _, value = text.partition(":")
     _header_name(name.strip() if ":" in text else "")
-    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value.strip()):
+    if _NOT_IN_A_VALUE.search(value.strip()):
         raise ValueError("a header whose value has no line ends and other control characters")
     return f"{name.strip()}: {value.strip()}", []
 
@@ -159,18 +160,22 @@ def _header_filter(text: str) -> Checked:
 def _rewrite_header(text: str) -> Checked:
     name, colon, rest = text.partition(":")
     _header_name(name if colon else "")
-    regexp, comma, _ = rest.strip().partition(",")
+    regexp, comma, new = rest.strip().partition(",")
     if not comma:
         raise ValueError("a header's name, a colon, a regular expression, a comma, what to put in its place")
     _regexp(regexp, part=" before the first comma")
+    if _NOT_IN_A_VALUE.search(new):
+        raise ValueError("a rule that puts no line ends and other control characters into a header")
     return text, []
 
 
 def _rewrite_url(text: str) -> Checked:
-    regexp, colon, _ = text.partition(":")
+    regexp, colon, new = text.partition(":")
     if not colon:
         raise ValueError("a regular expression, a colon, what to put in its place, such as /v1/(.*):/v2/$1")
     _regexp(regexp, part=" before the first colon")
+    if re.search(r"[\x00-\x20\x7f]", new):
+        raise ValueError("a rule that puts no spaces, line ends and control characters into a URL (%20 is a space)")
     return text, _path_warnings(regexp)
 
 

@@ -17,8 +17,12 @@ from collections.abc import Iterable
 
 _MAX_WAITING_LINES = 1000
 _MIN_MASKED_CHARACTERS = 4  # shorter values ("10", "on") occur by chance everywhere, and hide nothing
-_PLAIN = re.compile(r"[^\s\"=\\\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# What a terminal or a reader of logs might obey: control characters, other line ends, halves of characters, and what
+# changes the direction of a text or can't be seen (UAX #9; "Trojan Source", CVE-2021-42574).
+_OBEYED = r"\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff"
+_PLAIN = re.compile(rf"[^\s\"=\\{_OBEYED}]+")
+_SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_UNPRINTABLE = re.compile(rf"[{_OBEYED}]")
 
 
 class Logger:
@@ -96,8 +100,16 @@ def _text(value: object) -> str:
 def _quoted(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]):02x}", escaped) + '"'
+    return '"' + printable(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def printable(text: str) -> str:
+    """The text on one line, with nothing in it that a terminal obeys."""
+    return _UNPRINTABLE.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return _SHORT_ESCAPES.get(match[0]) or f"\\u{ord(match[0]):04x}"
 
 
 log = Logger()

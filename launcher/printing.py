@@ -7,27 +7,23 @@ reorder what is printed: its control characters are escaped. Secrets that the lo
 from __future__ import annotations
 
 import os
-import re
 import textwrap
 from collections.abc import Mapping
 from typing import TextIO
 
-from launcher.log import log
+from launcher.log import log, printable
 
 WIDTH = 80
 _LEAST_WIDTH = 40
 _INDENT = 2
 _LABEL_WIDTH = 14
 _MARK_WIDTH = 8
-# C0, DEL, C1; line and paragraph separators; marks and embeddings of direction (UAX #9); what is no character.
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _COLOURS = {"bold": "1", "red": "31", "green": "32", "yellow": "33"}  # ECMA-48 §8.3.117
 
 
 def plain(text: str) -> str:
-    """The text without secrets, its control characters visible: a line end becomes \\n, an escape \\x1b."""
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape", "backslashreplace").decode(),
-                            log.masked(text))  # fmt: skip
+    """The text without secrets, its control characters visible: a line end becomes \\n, an escape \\u001b."""
+    return printable(log.masked(text))
 
 
 class Printer:

@@ -9,7 +9,7 @@ from pathlib import Path
 from launcher.command_hints import hints
 from launcher.gor_flags import is_output
 from launcher.launcher_options import LauncherOptions
-from launcher.log import log
+from launcher.log import log, printable
 from launcher.options import Reading, UsageError, read
 from launcher.plan import Plan, make_plan
 from launcher.procfile import WORD, Use, unknown_variables, uses
@@ -84,4 +84,5 @@ def _summary(plan: Plan) -> str:
 
 def _say(text: str) -> None:
     """Prints a line; what it goes on with is indented, so that a build log can tell."""
-    print(textwrap.fill(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+    line = printable(text)
+    print(textwrap.fill(line, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))

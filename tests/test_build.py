@@ -157,7 +157,7 @@ def test_an_older_python_gets_one_line(release: str) -> None:
     assert re.fullmatch(rf"Error: build.py needs Python 3.10 or newer, this is {release}\.\d+\n", result.stderr)
 
 
-@pytest.mark.parametrize("command", ["", "demo", "test", "lint", "bench", "buildpack"])
+@pytest.mark.parametrize("command", ["", "demo", "test", "lint", "audit", "bench", "buildpack"])
 def test_each_command_explains_itself(command: str) -> None:
     words = [sys.executable, str(ROOT / "build.py"), *command.split(), "--help"]
     result = subprocess.run(words, capture_output=True, text=True)

@@ -152,6 +152,10 @@ def test_a_good_value_takes_the_form_that_every_gor_reads(name: str, text: str, 
         ("http-header-limiter", ":50%", "0% to 100%"),
         ("http-param-limiter", "user_id:1/0", "0% to 100%"),
         ("http-param-limiter", "user_id:2/1", "0% to 100%"),
+        ("http-rewrite-url", "/a:/b\r\nX: y", "no spaces, line ends"),
+        ("http-rewrite-url", "/a:/b HTTP/1.1", "no spaces, line ends"),
+        ("http-rewrite-header", "A: b,c\nX: y", "no line ends"),
+        ("http-rewrite-header", "A: b,c\x1b[m", "no line ends"),
     ],
 )
 def test_a_value_that_ends_gor_or_replays_nothing_is_refused(name: str, text: str, reason: str) -> None:

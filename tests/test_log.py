@@ -28,7 +28,8 @@ def test_a_line_is_one_fact_in_logfmt():
 
 @pytest.mark.parametrize(("value", "text"), [
     ("two words", '"two words"'), ('a"b', '"a\\"b"'), ("a=b", '"a=b"'), ("", '""'),
-    ("a\nb\x1b[1m", '"a\\x0ab\\x1b[1m"'),
+    ("a\nb\t\x1b[1m\u2028\udcff", '"a\\nb\\t\\u001b[1m\\u2028\\udcff"'),
+    ("sure\u202egnp.exe", '"sure\\u202egnp.exe"'), ("a\u200bb\ufeff\u2066", '"a\\u200bb\\ufeff\\u2066"'),
     (True, "true"), (0.5, "0.5"), (2.0, "2"), (7, "7"), ("é", "é"),
 ])  # fmt: skip
 def test_values_are_quoted_when_they_need_it(value, text):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from launcher import options as o
-from launcher.log import log
+from launcher.log import log, printable
 from launcher.options import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _refuse(error: Exception, status: int) -> int:
-    print(f"Error: {log.masked(str(error))}", file=sys.stderr)
+    print(f"Error: {printable(log.masked(str(error)))}", file=sys.stderr)
     return status
 
 

@@ -1,7 +1,7 @@
 """gor's protocol with a middleware: each record is one line of hex (gor's middleware.go). Bytes in, records out.
 
 Lines may come in any split; empty ones mean nothing. The line that the stream's end cuts short is no record: what is
-there may be half of one. No I/O.
+there may be half of one. A request that is not exactly one (sound_requests) is none, either. No I/O.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import binascii
 from dataclasses import dataclass
 
-from launcher.replay.record_format import identity
+from launcher.replay.record_format import REQUEST, identity
+from launcher.replay.sound_requests import request_fault
 
 
 @dataclass(frozen=True)
@@ -64,4 +65,6 @@ def _record(line: bytes) -> bytes | Malformed:
         return Malformed("a line is not hex")
     if not identity(record):
         return Malformed("a line's hex does not start with gor's header line, `1 <id> <unix ns> <latency>`")
+    if record.startswith(REQUEST) and (fault := request_fault(record[record.index(b"\n") + 1 :])) is not None:
+        return Malformed(f"a line's record can't be sent on: {fault}")
     return record

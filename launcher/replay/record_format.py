@@ -4,14 +4,17 @@ Files, standard output and TCP between gors have this form (gor's protocol.go). 
 holds the separator would be read as two, and a client could so put requests of its own making into a recording. So
 `can_be_told_apart` is asked before anything is written.
 
-`receive` takes bytes in any split, in time linear in them, and gives values: a Record, or Damaged for what is none. It
-never raises on what comes; after what it can't use it goes on behind the next separator. No I/O.
+`receive` takes bytes in any split, in time linear in them, and gives values: a Record, or Damaged for what is none, or
+is no single request (sound_requests). It never raises on what comes; after what it can't use it goes on behind the
+next separator. No I/O.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+
+from launcher.replay.sound_requests import request_fault
 
 SEPARATOR = "\n🐵🙈🙉\n".encode()  # gor's payloadSeparator
 MAX_RECORD_BYTES = 5 * 1024 * 1024  # gor's --copy-buffer-size
@@ -129,4 +132,6 @@ class RecordReader:
         if match is None:
             error = "no record: it does not start with gor's header line, `1 <id> <unix ns> <latency>`"
             return Damaged("malformed", error, self._offset)
+        if match[1] == REQUEST and (fault := request_fault(data[match.end() :])) is not None:
+            return Damaged("malformed", f"a record can't be replayed: {fault}", self._offset)
         return Record(match[1], int(match[3]), data)

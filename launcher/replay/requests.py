@@ -52,11 +52,18 @@ def header_setter(name: bytes, value: bytes) -> HeaderEdit:
 
 
 def absolute_target(authority: bytes) -> HeaderEdit:
-    """Puts the target into absolute form, as a proxy wants it: RFC 9112 §3.2.2."""
+    """Puts the target into absolute form, as a proxy wants it: RFC 9112 §3.2.2. It raises RequestError for a CONNECT.
+
+    What comes behind the authority is the client's: without a slash between them, `GET any://x` or `@other/` would
+    name another host to the proxy.
+    """
 
     def make_absolute(head: bytes) -> bytes:
         method, _, rest = head.partition(b" ")
-        return b"%s http://%s%s" % (method, authority, rest[1:] if rest.startswith(b"* ") else rest)
+        if method == b"CONNECT":
+            raise RequestError("a CONNECT can't be sent through an http proxy, which would take it for its own")
+        path = rest[1:] if rest.startswith(b"* ") else rest if rest.startswith(b"/") else b"/" + rest
+        return b"%s http://%s%s" % (method, authority, path)
 
     return make_absolute
 

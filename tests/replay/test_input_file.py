@@ -37,6 +37,10 @@ def stream(*records: bytes) -> bytes:
     return b"".join(each + SEPARATOR for each in records)
 
 
+def with_body(record: bytes, nbytes: int) -> bytes:
+    return record[:-2] + b"Content-Length: %d\r\n\r\n" % nbytes + bytes(nbytes)
+
+
 NO_OUTPUTS = Room([])
 
 
@@ -278,7 +282,7 @@ async def test_tcp_holds_so_much_of_records_half_read_and_no_more() -> None:
     source = TcpInput(parse_listen_address("127.0.0.1:0"), max_held_bytes=100_000)
     source.open()
     got: list[bytes] = []
-    half, large = record(0, 0) + bytes(60_000), record(2, 0) + bytes(1_000_000)
+    half, large = (with_body(record(0, 0), 60_000), with_body(record(2, 0), 1_000_000))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(source.run, got.append)
         async with (

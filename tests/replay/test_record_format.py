@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from launcher.replay.hex_lines import HexLines, Malformed
 from launcher.replay.record_format import SEPARATOR, Damaged, Event, Record, RecordReader, can_be_told_apart, identity
 
 ONE = b"1 abc 1795456664802883550 -1\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -18,6 +19,10 @@ def read(stream: bytes, piece: int, max_bytes: int = 1000) -> list[Event]:
     reader = RecordReader(max_bytes)
     pieces = (stream[start : start + piece] for start in range(0, len(stream), piece))
     return [event for data in pieces for event in reader.receive(data)] + reader.receive_eof()
+
+
+def with_body(body: bytes) -> bytes:
+    return ONE[:-2] + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
 def recorded(data: bytes) -> Record:
@@ -45,7 +50,8 @@ CASES: dict[str, tuple[bytes, list[Event]]] = {
                    Damaged("malformed", MALFORMED, 2 * len(GOOD) + len(ONE) + 1000 + len(SEPARATOR))]),
     "too large and cut short": (b"x" * 3000, [Damaged("incomplete", "the last record is cut short after 3000 bytes",
                                                       0)]),
-    "half a separator in a record": (ONE + SEPARATOR[:-1] + b"-" + SEPARATOR, [recorded(ONE + SEPARATOR[:-1] + b"-")]),
+    "half a separator in a record": (with_body(SEPARATOR[:-1] + b"-") + SEPARATOR,
+                                     [recorded(with_body(SEPARATOR[:-1] + b"-"))]),
 }  # fmt: skip
 
 
@@ -66,11 +72,12 @@ def test_what_is_no_header_line_is_malformed(header: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "expected"),
-    [(ONE, True), (ONE + SEPARATOR, False), (ONE + SEPARATOR[:-1], False), (ONE + b"-" + SEPARATOR[1:], True),
-     (ONE + SEPARATOR + ONE, False), (ONE + b"\n", True)],
+    ("body", "expected"),
+    [(b"", True), (SEPARATOR, False), (SEPARATOR[:-1], False), (b"-" + SEPARATOR[1:], True),
+     (SEPARATOR + ONE, False), (b"\n", True)],
 )  # fmt: skip
-def test_a_record_that_holds_the_separator_can_not_be_told_apart(record: bytes, expected: bool) -> None:
+def test_a_record_that_holds_the_separator_can_not_be_told_apart(body: bytes, expected: bool) -> None:
+    record = with_body(body)
     assert can_be_told_apart(record) is expected
     assert (read(record + SEPARATOR, 1000) == [recorded(record)]) is expected
 
@@ -95,3 +102,50 @@ def test_what_it_holds_is_bounded() -> None:
     for _ in range(1000):
         reader.receive(b"x" * 1000)
         assert len(reader._held) < 2100
+
+
+MORE = "more follows behind the end of its request"
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "fault"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\nGET /admin HTTP/1.1\r\n\r\n", MORE),
+        (b"GET / HTTP/1.1\r\n\r\nGET /adm", MORE),
+        (b"GET / HTTP/1.1\r\nUpgrade: a\r\n\r\nGET /admin HTTP/1.1\r\n\r\n", MORE),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nxGET / HTTP/1.1\r\n\r\n", MORE),
+        (b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nx", "its request is cut short"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", "its request is cut short"),
+        (b"", "its request is cut short"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", "its request is cut short"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "(both-lengths)"),
+        (b"GET / HTTP/1.1\r\nA: b\nContent-Length: 5\r\n\r\n", "(bare-lf)"),
+        (b"GET / HTTP/1.1\r\nA: b\r\rX: y\r\n\r\n", "(bare-cr)"),
+        (b"GET / HTTP/1.1\r\nA: b\x1b[31m\r\n\r\n", "(control-character)"),
+        (b"GET / HTTP/1.1\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\n\r\n", "(data-after-close)"),
+    ],
+)  # fmt: skip
+def test_a_record_that_is_not_one_request_is_not_replayed(request_bytes: bytes, fault: str) -> None:
+    """Else the destination would be sent requests that no filter has seen."""
+    record = ONE.partition(b"\n")[0] + b"\n" + request_bytes
+    (event,) = read(record + SEPARATOR, 1000)
+    assert isinstance(event, Damaged) and (event.kind, event.offset) == ("malformed", 0)
+    assert event.error.startswith("a record can't be replayed: ") and event.error.endswith(fault)
+    (line,) = HexLines(10_000).receive(record.hex().encode() + b"\n")
+    assert isinstance(line, Malformed) and line.error.endswith(fault)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET / HTTP/1.1\r\nUpgrade: a\r\n\r\n",
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx\r\n",  # some clients end a body so: RFC 9112 section 2.2
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX: y\r\n\r\n",
+    ],
+)
+def test_a_record_of_one_request_is_replayed_as_it_is(request_bytes: bytes) -> None:
+    record = ONE.partition(b"\n")[0] + b"\n" + request_bytes
+    assert read(record + SEPARATOR, 1000, max_bytes=100_000) == [recorded(record)]
+    assert HexLines(10**6).receive(record.hex().encode() + b"\n") == [record]

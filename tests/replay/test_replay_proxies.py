@@ -94,6 +94,27 @@ async def test_a_proxy_gets_plain_requests_in_absolute_form_with_its_credentials
     ]
 
 
+async def test_a_proxy_is_asked_for_the_destination_alone_whatever_a_client_writes_as_its_target() -> None:
+    """Joined without a slash, `com://x` would make `dest.test` the name `dest.testcom`, and `@other/` another host."""
+    targets = ["com://x/y", "*", "//other/a"]
+    async with destination() as proxy:
+        env = {"HTTP_PROXY": f"http://127.0.0.1:{proxy.port}"}
+        options = [("output-http", "http://dest.test"), ("output-http-workers", "1")]
+        options.append(("http-rewrite-url", "^/at:@other/"))
+        async with replayer(options, env=env) as replaying:
+            await replaying.replay(*map(get, [*targets, "/at"]))
+            await replaying.replay(get("/x").replace(b"GET /x", b"CONNECT .other.test:443"))
+            assert await replaying.end() == 0
+            told = [failed.error for failed in replaying.failures]
+    assert replaying.final[0].outcomes == {"2xx": 4, "protocol": 1}
+    assert told == ["a CONNECT can't be sent through an http proxy, which would take it for its own"]
+    lines = [request.partition(b" HTTP")[0].decode() for request in proxy.requests]
+    assert lines == [
+        "GET http://dest.test/com://x/y", "GET http://dest.test", "GET http://dest.test//other/a",
+        "GET http://dest.test/@other/",
+    ]  # fmt: skip
+
+
 @pytest.fixture
 def authority(tmp_path: Path) -> tuple[trustme.CA, dict[str, str]]:
     made = trustme.CA()

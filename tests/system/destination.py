@@ -28,10 +28,11 @@ class Arrival:
 
 
 class Destination:
-    """Listens on a free port of 127.0.0.1 while its `with` block runs; answers everything with `status`."""
+    """Listens on a free port of 127.0.0.1 while its `with` block runs; answers everything with `status`, and with
+    `headers`, whole lines."""
 
-    def __init__(self, *, status: int = 200) -> None:
-        self._answer = b"HTTP/1.1 %d Told\r\nContent-Length: 2\r\n\r\nok" % status
+    def __init__(self, *, status: int = 200, headers: str = "") -> None:
+        self._answer = b"HTTP/1.1 %d Told\r\n%sContent-Length: 2\r\n\r\nok" % (status, headers.encode())
         self._changed = threading.Condition()
         self._arrivals: list[Arrival] = []
         self._connections: set[socket.socket] = set()

@@ -164,6 +164,7 @@ class Launched:
         if has_failed:
             print(self.story(), file=sys.stderr)
             return
+        self.assert_printable()
         assert not survivors, f"these processes outlived the launcher: {survivors}\n{self.story()}"
         if self._has_log and not self._was_killed:
             assert not self._log_ended_early, f"the log can't be read: say has_log=False\n{self.story()}"
@@ -317,6 +318,14 @@ class Launched:
         except ConnectionRefusedError:
             return True
         return False
+
+    # ---- what it must never do ----------------------------------------------------------------------------------
+
+    def assert_printable(self) -> None:
+        """Nothing in the launcher's lines is obeyed by a terminal."""
+        own = [line for line in self.log.splitlines() if line.startswith(("traffic-duplicator ", "Error: "))]
+        odd = [line for line in own if not line.replace("\N{NO-BREAK SPACE}", " ").isprintable()]
+        assert not odd, f"not printable: {odd}\n{self.story()}"
 
     # ---- the account --------------------------------------------------------------------------------------------
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import random
 import socket
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +29,38 @@ def proc(pid: int, name: str) -> bytes:
         return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:  # it has ended meanwhile, or is another user's
         return b""
+
+
+def listeners(pid: int) -> set[str]:
+    """What a process waits for strangers on: `tcp ADDRESS:PORT`, `udp ADDRESS:PORT`, `unix PATH`, one each."""
+    inodes = set()
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            link = os.readlink(fd)
+        except OSError:  # closed meanwhile
+            continue
+        if link.startswith("socket:["):
+            inodes.add(link[len("socket:[") : -1])
+    found = set()
+    for name in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6"):
+        for fields in map(str.split, proc(pid, f"net/{name}").decode().splitlines()[1:]):
+            if fields[9] in inodes and (not name.startswith("tcp") or fields[3] == _LISTEN):
+                found.add(f"{name.removesuffix('6')} {_address(fields[1])}")
+    for fields in map(str.split, proc(pid, "net/unix").decode(errors="replace").splitlines()[1:]):
+        if fields[6] in inodes and int(fields[3], 16) & _ACCEPTS:
+            found.add(f"unix {fields[7] if len(fields) > 7 else ''}")
+    return found
+
+
+_LISTEN = "0A"  # include/net/tcp_states.h
+_ACCEPTS = 0x10000  # __SO_ACCEPTCON
+
+
+def _address(text: str) -> str:
+    """`0100007F:1F90` of /proc/net/tcp as `127.0.0.1:8080`: each four bytes are a number of this machine's."""
+    digits, _, port = text.partition(":")
+    words = [int(digits[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(digits), 8)]
+    return f"{ipaddress.ip_address(b''.join(words))}:{int(port, 16)}"
 
 
 def free_port() -> int:

@@ -21,7 +21,8 @@ INPUT_COUNTERS: Mapping[str, str] = {
     "skipped_response": "recorded answers (types 2 and 3): only requests are replayed",
     "too_large": "larger than --copy-buffer-size",
     "dropped_buffer": "did not fit what the input may hold of requests half read",
-    "malformed": "not HTTP/1.x, ambiguous, or of an unknown method; of a file or a gor: no record of gor's form",
+    "malformed": "not HTTP/1.x, ambiguous, or of an unknown method; of a file or a gor: no record of gor's form, "
+    "or not one whole request",
     "incomplete": "the connection or the file ended before the request or record did",
 }
 
