@@ -135,7 +135,7 @@ def print_counters(launched: Launched, arrivals: int, sent: int | None, by_gor: 
     ):
         if by_gor and at == "output":
             continue  # a gor keeps no account
-        told = facts.get(at, {}).get(name, "nothing")
+        told = facts.get(at, {}).get(name, "0" if at in facts else "nothing")
         is_well = counted is None or told == str(counted)
         print_line(is_well, f"{meaning:<39}{told:<23}{'' if counted is None else counted}".rstrip())
         if not is_well:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from launcher.counters import as_dict
 from launcher.latencies import Latencies
 from launcher.replay_protocol import DestinationFailed, MiddlewareAccount, OutputAccount
+
+
+def non_zero(counts: Mapping[str, int], always: Collection[str] = ()) -> dict[str, int]:
+    """Those that are not 0, and those that a line always has: what a line doesn't tell is 0."""
+    return {name: count for name, count in counts.items() if count or name in always}
 
 
 def output_facts(output: OutputAccount) -> dict[str, object]:
@@ -12,7 +19,7 @@ def output_facts(output: OutputAccount) -> dict[str, object]:
     return {
         "destination": output.destination,
         "received": output.received,
-        **output.outcomes,
+        **non_zero(output.outcomes),
         "responses": output.responses or None,
         "tracked": output.tracked or None,
         "untracked": output.untracked or None,
@@ -26,7 +33,7 @@ def middleware_facts(middleware: MiddlewareAccount) -> dict[str, object]:
     """The facts of `at=middleware`."""
     return {
         "program": middleware.program,
-        **as_dict(middleware.counters),
+        **non_zero(as_dict(middleware.counters), always=("given", "returned")),
         "waiting": middleware.waiting or None,
         "restarts": middleware.restarts or None,
     }

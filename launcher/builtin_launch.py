@@ -104,7 +104,8 @@ class BuiltinLaunch:
 
     async def _pass_on(self, stream: trio.abc.ReceiveStream) -> None:
         async for line in read_lines(stream):
-            log("replayer-says", level="warning", line=line)
+            if not log.pass_on(line):
+                log("replayer-says", level="warning", line=line)
 
     async def _read_account(self, stream: trio.lowlevel.FdStream) -> None:
         async for line in read_lines(stream):

@@ -107,6 +107,7 @@ def _run(argv: Sequence[str]) -> int:
 
     plan = make_plan(reading, environ)
     log.hide(plan.secrets)
+    log.is_quiet = options.quiet
     if options.dry_run:
         from launcher.dry_run import print_plan
 

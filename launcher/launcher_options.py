@@ -119,6 +119,10 @@ class LauncherOptions:
         "--stats-interval", "time between two lines of counters in the log; 0 turns them off",
         metavar="SECONDS", parse=o.seconds, env="TRAFFIC_DUPLICATOR_STATS_INTERVAL", default=60.0, default_text="60",
     )  # fmt: skip
+    quiet: bool = option(
+        "--quiet", "log warnings and errors only: no counters, but for a balance at the end that does not hold",
+        env="TRAFFIC_DUPLICATOR_QUIET",
+    )  # fmt: skip
     drain_timeout: float = option(
         "--drain-timeout", "cap on all that the launcher adds to a shutdown",
         metavar="SECONDS", parse=o.seconds, env="TRAFFIC_DUPLICATOR_DRAIN_TIMEOUT", default=25.0, default_text="25",

@@ -1,4 +1,8 @@
-"""One line, one fact, in logfmt, on standard error: `traffic-duplicator at=listening port=5000`.
+"""One line, one fact, in logfmt, on standard error: `traffic-duplicator at=listening level=info port=5000`.
+
+Every line says what happened (`at`) and how much it matters (`level`: info, warning, error). Values with blanks, quotes
+or equals signs stand in quotes and are escaped as in JSON, which is what readers of logfmt take: a `\\x1b` makes kr's,
+and so l2met, throw the whole line away.
 
 A stuck standard error must not stop the relay, and its descriptor belongs to the app, too, so it can't be made
 non-blocking: lines go through a bounded queue to a thread that may block in the app's place. What the queue doesn't
@@ -21,14 +25,16 @@ _MIN_MASKED_CHARACTERS = 4  # shorter values ("10", "on") occur by chance everyw
 # changes the direction of a text or can't be seen (UAX #9; "Trojan Source", CVE-2021-42574).
 _OBEYED = r"\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff"
 _PLAIN = re.compile(rf"[^\s\"=\\{_OBEYED}]+")
+_OWN_LINE = re.compile(rf"traffic-duplicator at=[\w-]+ level=(info|warning|error)(?: [^{_OBEYED}]*)?")
 _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _UNPRINTABLE = re.compile(rf"[{_OBEYED}]")
 
 
 class Logger:
-    """Formats, masks and writes lines. `stderr` is a descriptor."""
+    """Formats, masks and writes lines to the descriptor `stderr`; with `is_quiet` only warnings and errors."""
 
     def __init__(self, stderr: int = 2) -> None:
+        self.is_quiet = False
         self._stderr = stderr
         self._masks: list[tuple[str, str]] = []
         self._lines: queue.Queue[bytes | None] = queue.Queue(_MAX_WAITING_LINES)
@@ -47,10 +53,23 @@ class Logger:
         return text
 
     def __call__(self, at: str, /, **facts: object) -> None:
-        """Writes `traffic-duplicator at=<at> ...`, without the facts that are None. Never waits."""
-        words = {"at": at, **facts}
+        """Writes `traffic-duplicator at=<at> level=<...> ...`, without the facts that are None. Never waits.
+
+        `level` is warning or error; without it the line is information.
+        """
+        level = facts.pop("level", None) or "info"
+        if self.is_quiet and level == "info":
+            return
+        words = {"at": at, "level": level, **facts}
         pairs = (f"{key}={_quoted(self.masked(_text(value)))}" for key, value in words.items() if value is not None)
         self._write(f"traffic-duplicator {' '.join(pairs)}")
+
+    def pass_on(self, line: str) -> bool:
+        """Writes a line that a process of ours has logged, masked, as it is; False if it is none."""
+        own = _OWN_LINE.fullmatch(line)
+        if own is not None and not (self.is_quiet and own[1] == "info"):
+            self._write(self.masked(line))
+        return own is not None
 
     def _write(self, line: str) -> None:
         if self._thread is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import trio
 
-from launcher.account_lines import middleware_facts, output_facts
+from launcher.account_lines import middleware_facts, non_zero, output_facts
 from launcher.builtin_launch import BuiltinLaunch
 from launcher.counters import RelayCounters, as_dict
 from launcher.log import log
@@ -64,13 +64,14 @@ class Stats:
         yield from self._untold_responses()
 
     def _tell(self, at: str, *, final: bool | None = None) -> None:
-        log(at, final=final, **as_dict(self._mirror.counters))
-        log("connections", final=final, **as_dict(self._connections))
+        log(at, final=final, **non_zero(as_dict(self._mirror.counters), always=("seen", "offered")))
+        log("connections", final=final, **non_zero(as_dict(self._connections), always=("connections",)))
         for replayer in self._replayers:
             feed = replayer.feed
             feed.update_counters()
             log(
-                "feed", replayer=replayer.name, **as_dict(feed.queue.counters),
+                "feed", replayer=replayer.name,
+                **non_zero(as_dict(feed.queue.counters), always=("given", "taken")),
                 waiting=feed.queue.statistics().records or None, restarts=replayer.restarts or None, final=final,
             )  # fmt: skip
         for _, middleware in self._middlewares():

@@ -19,10 +19,11 @@ td_program=$td_folder/boot.py # only in the slug
 
 td_value_flags='@VALUE_FLAGS@' td_switches='@SWITCHES@'
 
-# Sets td_count, the number of words before COMMAND, and td_port, td_socket, td_strict as options and variables say.
+# Sets td_count, the number of words before COMMAND, and td_port, td_socket, td_strict, td_quiet as options and variables say.
 # False if no command is to be started: an option asks for something else, or the words are wrong.
 td_read_words() {
   td_count=$# td_port=${PORT-} td_socket=${TRAFFIC_DUPLICATOR_APP_SOCKET-} td_strict=${TRAFFIC_DUPLICATOR_STRICT-}
+  td_quiet=${TRAFFIC_DUPLICATOR_QUIET-}
   while [ $# -gt 0 ]; do
     case $1 in
       --) shift; break ;;
@@ -38,6 +39,7 @@ td_read_words() {
       --port) td_is_port "$td_value" || return 1; td_port=$td_value ;;
       --app-socket) td_socket=$td_value ;;
       --strict) td_strict=$td_value ;;
+      --quiet) td_quiet=$td_value ;;
     esac
     shift
   done
@@ -56,7 +58,8 @@ td_is_port() {
 
 # td_run_alone LEVEL REASON WORD...: becomes the command in these words, which td_read_words has read.
 td_run_alone() {
-  td_line="traffic-duplicator at=unmirrored ${1:+level=$1 }reason=\"$2\" app=\"by itself, unmirrored\""
+  td_line="traffic-duplicator at=unmirrored level=$1 reason=\"$2\" app=\"by itself, unmirrored\""
+  case $td_quiet:$1 in [Tt][Rr][Uu][Ee]:info | 1:info | [Yy][Ee][Ss]:info | [Oo][Nn]:info) td_line='' ;; esac
   shift $((td_count + 2))
   for td_word; do
     shift
@@ -68,7 +71,7 @@ td_run_alone() {
     set -- "$@" "$td_done$td_word"
   done
   if [ -n "$td_port" ]; then export PORT="$td_port"; fi
-  td_say "$td_line"
+  [ -z "$td_line" ] || td_say "$td_line"
   exec "$@"
 }
 
@@ -92,7 +95,7 @@ case ${TRAFFIC_DUPLICATOR_ENABLED-} in
   [Ff][Aa][Ll][Ss][Ee] | 0 | [Nn][Oo] | [Oo][Ff][Ff])
     td_is_off='TRAFFIC_DUPLICATOR_ENABLED is false'
     td_forget_pwd
-    if td_read_words "$@" && [ -z "$td_socket" ] && td_keeps_environment; then td_run_alone '' "$td_is_off" "$@"; fi
+    if td_read_words "$@" && [ -z "$td_socket" ] && td_keeps_environment; then td_run_alone info "$td_is_off" "$@"; fi
     ;;
 esac
 
@@ -184,6 +187,6 @@ if [ -n "$td_socket" ]; then
   td_reason="$td_reason; an app on a socket can't run without it, so nothing was started"
   td_give_up 1
 fi
-if [ -n "$td_is_off" ]; then td_level='' td_reason=$td_is_off; fi
+if [ -n "$td_is_off" ]; then td_level=info td_reason=$td_is_off; fi
 td_forget_pwd
 td_run_alone "$td_level" "$td_reason" "$@"

@@ -23,7 +23,8 @@ def logged(*calls: tuple[str, dict[str, object]], secrets: list[tuple[str, str]]
 
 
 def test_a_line_is_one_fact_in_logfmt():
-    assert logged(("listening", {"port": 5000, "host": "::"})) == "traffic-duplicator at=listening port=5000 host=::\n"
+    line = logged(("listening", {"port": 5000, "host": "::"}))
+    assert line == "traffic-duplicator at=listening level=info port=5000 host=::\n"
 
 
 @pytest.mark.parametrize(("value", "text"), [
@@ -33,17 +34,40 @@ def test_a_line_is_one_fact_in_logfmt():
     (True, "true"), (0.5, "0.5"), (2.0, "2"), (7, "7"), ("é", "é"),
 ])  # fmt: skip
 def test_values_are_quoted_when_they_need_it(value, text):
-    assert logged(("x", {"k": value})) == f"traffic-duplicator at=x k={text}\n"
+    assert logged(("x", {"k": value})) == f"traffic-duplicator at=x level=info k={text}\n"
 
 
 def test_a_fact_that_is_none_is_left_out():
-    assert logged(("x", {"k": None, "level": None})) == "traffic-duplicator at=x\n"
+    assert logged(("x", {"k": None, "level": None})) == "traffic-duplicator at=x level=info\n"
+
+
+def test_a_quiet_log_has_warnings_and_errors_only(capfd):
+    logger = Logger()
+    logger.is_quiet = True
+    logger("told", n=1)
+    logger("warned", level="warning")
+    logger("failed", level="error")
+    start = "traffic-duplicator at="
+    assert logger.pass_on(f"{start}a level=info") and logger.pass_on(f"{start}b level=error")
+    logger.close()
+    assert capfd.readouterr().err == f"{start}warned level=warning\n{start}failed level=error\n{start}b level=error\n"
+
+
+def test_a_line_of_a_process_of_ours_is_passed_on_masked_and_no_other_is(capfd):
+    logger = Logger()
+    logger.hide([("hunter2", "***")])
+    assert logger.pass_on('traffic-duplicator at=x level=warning error="hunter2 \\u001b"')
+    own = "traffic-duplicator at=x level=info"
+    for line in ("Traceback", "traffic-duplicator at=x", f"x {own}", f"{own} a\x1b[1m", f"{own}\nat=y"):
+        assert not logger.pass_on(line)
+    logger.close()
+    assert capfd.readouterr().err == 'traffic-duplicator at=x level=warning error="*** \\u001b"\n'
 
 
 def test_secrets_leave_as_what_is_shown_instead():
     secrets = [("hunter2", "***"), ("hunter2long", "$LONG"), ("10", "$N")]
     line = logged(("x", {"a": "hunter2 and hunter2long and 10"}), secrets=secrets)
-    assert shlex.split(line)[2] == "a=*** and $LONG and 10"
+    assert shlex.split(line)[3] == "a=*** and $LONG and 10"
 
 
 def test_a_stuck_standard_error_stops_nobody_and_what_is_dropped_is_counted():

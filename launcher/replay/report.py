@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import trio
 
-from launcher.account_lines import failure_facts, middleware_facts, output_facts
+from launcher.account_lines import failure_facts, middleware_facts, non_zero, output_facts
 from launcher.log import log
 from launcher.records import request_of
 from launcher.replay.inputs import Input, Receive
@@ -58,15 +58,11 @@ class LogReport:
 
     def _tell_lines(self, *, final: bool | None = None) -> None:
         for each in self._inputs:
-            log("input", input=each.tally.shown, **_non_zero(each.tally.counts), final=final)
+            log("input", input=each.tally.shown, **non_zero(each.tally.counts, always=("received",)), final=final)
         if self._account.middleware is not None:
             log("middleware", **middleware_facts(self._account.middleware), final=final)
         for output in self._account.outputs:
             log("output", **output_facts(output), final=final)
-
-
-def _non_zero(counts: dict[str, int]) -> dict[str, int]:
-    return {name: count for name, count in counts.items() if count or name == "received"}
 
 
 # ---- gor's --verbose: 1 failed sends, 2 every copy's end, 3 every request that comes in ----------------------------

@@ -31,7 +31,7 @@ class ByHand:
 
     async def port(self) -> int:
         """Where its first input listens."""
-        return int((await self.until(r"at=replaying inputs=\"--input-\w+ \S*:(\d+)"))[1])
+        return int((await self.until(r"at=replaying level=info inputs=\"--input-\w+ \S*:(\d+)"))[1])
 
     async def end(self) -> int:
         """The exit status, when all that it says has been read."""

@@ -220,7 +220,7 @@ async def test_what_is_printed_only_at_the_end_of_input_arrives_and_what_it_says
         assert await running.end() == 0
         assert sorted(targets(served.requests)) == sorted(f"/{n}" for n in range(20))
         assert counted(running) == expected(given=20, taken=20, returned=20)
-        assert 'at=middleware-says line="saw 20"' in await running.stderr()
+        assert 'at=middleware-says level=info line="saw 20"' in await running.stderr()
 
 
 async def test_lines_that_are_no_record_are_counted_and_said_once(program) -> None:

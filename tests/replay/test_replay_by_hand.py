@@ -143,7 +143,7 @@ async def test_a_second_sigint_ends_it_at_once_with_all_counted() -> None:
     async with destination(hang) as served, by_hand(*words, "--to", served.url) as running:
         await answers(await running.port(), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 100, 100)
         running.process.send_signal(signal.SIGINT)
-        await running.until("at=signal signal=SIGINT then=drain")
+        await running.until("at=signal level=info signal=SIGINT then=drain")
         running.process.send_signal(signal.SIGINT)
         assert await running.end() == 130
         assert running.final("output", "unsent") == 100
@@ -159,8 +159,8 @@ async def test_counters_are_told_each_interval() -> None:
     words = ("--input-http", "127.0.0.1:0", "--output-null", "--stats-interval", "1", "--verbose", "3")
     async with by_hand(*words) as running:
         await answers(await running.port(), b"GET /a?key=secret HTTP/1.1\r\nHost: a\r\n\r\n")
-        await running.until(r"at=output destination=null received=1 written=1\n")
-        assert "at=request id=" in running.said and "path=/a?... bytes=" in running.said.replace('"', "")
+        await running.until(r"at=output level=info destination=null received=1 written=1\n")
+        assert "at=request level=info id=" in running.said and "path=/a?... bytes=" in running.said.replace('"', "")
         assert "secret" not in running.said
 
 

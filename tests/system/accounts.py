@@ -23,7 +23,7 @@ def tap_counters(launched: Launched) -> dict[str, int]:
 def feed_counters(launched: Launched, replayer: str = "builtin") -> dict[str, int]:
     """The counters of one replayer's feed at the end; for gor `replayer` is the destination."""
     [feed] = [facts for facts in _final(launched, "feed") if facts["replayer"] == replayer]
-    return {name: int(feed[name]) for name in FEED_COUNTERS}
+    return {name: int(feed.get(name, 0)) for name in FEED_COUNTERS}
 
 
 def outcomes(launched: Launched, destination: str) -> dict[str, int]:

@@ -339,7 +339,7 @@ class Launched:
         feeds = [facts for facts in self.facts("feed") if facts.get("final") == "true"]
         assert feeds, f"no feed told its end\n{self.story()}"
         for feed in feeds:
-            ends = {name: int(feed[name]) for name in _FEED_ENDS}
+            ends = {name: int(feed.get(name, 0)) for name in _FEED_ENDS}
             assert int(feed["given"]) == sum(ends.values()), f"{feed} does not balance\n{self.story()}"
         for output in self.facts("output"):
             facts = {name: value for name, value in output.items() if not name.startswith("latency_")}

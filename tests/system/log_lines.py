@@ -1,7 +1,8 @@
-"""Reads the launcher's log: lines of logfmt, `traffic-duplicator at=listening port=5000`."""
+"""Reads the launcher's log: lines of logfmt, `traffic-duplicator at=listening level=info port=5000`."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
@@ -23,5 +24,6 @@ def facts_at(lines: Sequence[str], at: str) -> list[Facts]:
 def _unquoted(value: str) -> str:
     if not value.startswith('"'):
         return value
-    inner = value[1:-1]
-    return inner.replace('\\"', '"').replace("\\\\", "\\") if '\\"' in inner else inner
+    text = json.loads(value)
+    assert isinstance(text, str)
+    return text

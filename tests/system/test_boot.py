@@ -55,7 +55,7 @@ def test_an_app_that_dies_before_it_listens_ends_the_launcher_and_no_client_ever
         assert launched.wait() == 9
         assert launched.is_refused()
         assert launched.facts("listening") == []
-        assert launched.facts("app-exited") == [{"at": "app-exited", "status": "9"}]
+        assert launched.facts("app-exited") == [{"at": "app-exited", "level": "info", "status": "9"}]
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
@@ -188,7 +188,7 @@ def test_with_the_kill_switch_only_the_placeholder_is_replaced_by_the_clients_po
     finished = product.run(TO_NOBODY, command, port=port, environ=environ)
     assert (finished.status, finished.output) == (0, f"{port} {port} {port}\n")
     [line] = finished.facts("unmirrored")
-    assert "level" not in line and "TRAFFIC_DUPLICATOR_ENABLED" in line["reason"]
+    assert line["level"] == "info" and "TRAFFIC_DUPLICATOR_ENABLED" in line["reason"]
 
 
 # ---- a Unix socket ---------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def test_in_a_dyno_without_a_port_the_command_runs_as_it_is_and_one_line_says_so
         assert int(words[-1]) != launched.pid, "the command is a child of the launcher, which should be gone"
         assert launched.log.count("\n") == 1, launched.log
         [line] = launched.facts("unmirrored")
-        assert "level" not in line and "PORT" in line["reason"]
+        assert line["level"] == "info" and "PORT" in line["reason"]
 
 
 def test_outside_of_a_dyno_port_5000_is_the_clients(product: Product) -> None:

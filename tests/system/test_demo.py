@@ -272,7 +272,7 @@ def test_shows_what_an_app_said_that_ends_at_once(demo: Demo) -> None:
     assert (status, out) == (1, SCENE.format(app="./my-app", replayer=BUILTIN))
     first, _, rest = errors.partition("\n\n")
     assert first == "Error: the app, or the launcher, ended before it listened. They said:"
-    assert rest.startswith("no database\ntraffic-duplicator at=app-exited status=3\n")
+    assert rest.startswith("no database\ntraffic-duplicator at=app-exited level=info status=3\n")
 
 
 def test_waits_for_an_app_that_never_listens_no_longer_than_it_says(demo: Demo) -> None:

@@ -54,7 +54,7 @@ def wait_until_taken(launched: Launched, replayer: str) -> None:
     def is_done() -> bool:
         feeds = [facts for facts in launched.facts("feed") if facts["replayer"] == replayer]
         return bool(feeds) and "waiting" not in feeds[-1] and int(feeds[-1]["given"]) == sum(
-            int(feeds[-1][name]) for name in accounts.FEED_COUNTERS[1:])  # fmt: skip
+            int(feeds[-1].get(name, 0)) for name in accounts.FEED_COUNTERS[1:])  # fmt: skip
 
     seen = len(launched.facts("stats"))
     launched.wait_for_line("stats", nth=seen + 1)

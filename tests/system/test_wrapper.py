@@ -28,7 +28,7 @@ from tests.system.slug import SYSTEM_PYTHON, WORD, lay_out
 
 VERSION_LINE = f"start-traffic-duplicator {__version__}\n"
 UNMIRRORED = 'traffic-duplicator at=unmirrored level=error reason="{}" app="by itself, unmirrored"\n'
-SWITCHED_OFF = UNMIRRORED.format("TRAFFIC_DUPLICATOR_ENABLED is false").replace(" level=error", "")
+SWITCHED_OFF = UNMIRRORED.format("TRAFFIC_DUPLICATOR_ENABLED is false").replace("level=error", "level=info")
 NO_PYTHON = "start-traffic-duplicator needs Python 3.10 or newer (found none): "
 OFF = {"TRAFFIC_DUPLICATOR_ENABLED": "false"}
 SAY_WORDS = ["sh", "-c", 'printf "%s|" "PORT=$PORT" "$@"; exit 7', "sh"]
