@@ -157,7 +157,7 @@ def _output_account(facts: Mapping[str, Any]) -> OutputAccount:
     buckets = {int(bucket): count for bucket, count in latencies["buckets"].items()}  # JSON's names are text
     return OutputAccount(
         **{name: facts[name] for name in names},
-        latencies=Latencies(latencies["count"], latencies["max_seconds"], buckets),
+        latencies=Latencies(latencies["count"], latencies["max_seconds"], buckets, latencies["sum_microseconds"]),
     )
 
 

@@ -110,7 +110,7 @@ class Mirroring:
         self.controls = Controls(sample_percent=plan.options.sample)
         queues = [replayer.feed.queue for replayer in self.replayers]
         self.mirror = Mirror(queues, budget, settings, self.controls)
-        self._stats = Stats(self.mirror, self.replayers, connections)
+        self._stats = Stats(self.mirror, self.replayers, connections, plan.environ.get("DYNO"))
         self._started_at: float | None = None
 
     def start(self, nursery: trio.Nursery) -> None:

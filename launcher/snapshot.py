@@ -28,6 +28,7 @@ from launcher.replayers import Replayer
 
 VERSION = 1
 PERCENTILES = (50, 90, 95, 99)
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)  # seconds: how many copies took at most so long
 STATES: Mapping[str, str] = {
     "starting": "the app does not accept connections yet",
     "mirroring": "requests are copied",
@@ -247,10 +248,14 @@ def _output(replayer: str, account: OutputAccount) -> dict[str, object]:
     }
 
 
-def _latency(latencies: Latencies) -> dict[str, float]:
+def _latency(latencies: Latencies) -> dict[str, object]:
     """Of answered copies; all 0 if there were none."""
     percentiles = {f"p{percent}_seconds": round(latencies.percentile(percent), 6) for percent in PERCENTILES}
-    return {"count": latencies.count, **percentiles, "max_seconds": latencies.max_seconds}
+    return {
+        "count": latencies.count, **percentiles, "max_seconds": latencies.max_seconds,
+        "sum_seconds": latencies.sum_seconds,
+        "at_most": {f"{seconds:g}": latencies.at_most(seconds) for seconds in BUCKETS},
+    }  # fmt: skip
 
 
 def _masked(value: Any) -> Any:

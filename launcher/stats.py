@@ -1,4 +1,7 @@
-"""The counters, as log lines: every interval, and once more at the end with the balance."""
+"""The counters, as log lines: every interval, and once more at the end with the balance.
+
+First the lines for people, without what is 0; then `at=metrics`, the same for Heroku's log metrics (`l2met`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import trio
 from launcher.account_lines import middleware_facts, non_zero, output_facts
 from launcher.builtin_launch import BuiltinLaunch
 from launcher.counters import RelayCounters, as_dict
+from launcher.l2met import L2met, Names, Reading
+from launcher.latencies import Latencies
 from launcher.log import log
 from launcher.mirror import Mirror
 from launcher.replay_protocol import MiddlewareAccount, OutputAccount
@@ -16,12 +21,17 @@ from launcher.replayers import Replayer
 
 
 class Stats:
-    """What the lines are made of."""
+    """What the lines are made of. `source` is the dyno that they are about."""
 
-    def __init__(self, mirror: Mirror, replayers: Sequence[Replayer], connections: RelayCounters) -> None:
+    def __init__(
+        self, mirror: Mirror, replayers: Sequence[Replayer], connections: RelayCounters, source: str | None = None
+    ) -> None:
         self._mirror = mirror
         self._replayers = replayers
         self._connections = connections
+        self._source = source
+        self._l2met = L2met()
+        self._names = Names()
 
     async def run(self, interval_seconds: float) -> None:
         """A set of lines each interval; none with 0."""
@@ -80,6 +90,31 @@ class Stats:
             log("output", **output_facts(output), final=final)
         for name, copies in self._unknown() if final else ():
             log("output-unknown", level="warning", destination=name, copies=copies)
+        for facts in self._l2met.lines(self._reading(), always=("requests.seen", "requests.offered")):
+            log("metrics", source=self._source, **facts)
+
+    def _reading(self) -> Reading:
+        """The figures by their names for log metrics."""
+        tap, relay = as_dict(self._mirror.counters), as_dict(self._connections)
+        counts = {f"requests.{name}": count for name, count in tap.items()}
+        counts |= {f"connections.{name.replace('connections', 'accepted')}": count for name, count in relay.items()}
+        samples = {"buffer": f"{self._mirror.budget.used_bytes}bytes"}
+        latencies: dict[str, Latencies] = {}
+        for replayer in self._replayers:
+            start = f"replayer.{self._names(log.masked(replayer.name))}"
+            queue = replayer.feed.queue
+            counts |= {f"{start}.{name}": count for name, count in as_dict(queue.counters).items()}
+            counts[f"{start}.restarts"] = replayer.restarts
+            samples[f"{start}.waiting"] = f"{queue.statistics().records}copies"
+        for _, middleware in self._middlewares():
+            counts |= {f"middleware.{name}": count for name, count in as_dict(middleware.counters).items()}
+            counts["middleware.restarts"] = middleware.restarts
+        for _, output in self._outputs():
+            start = f"destination.{self._names(log.masked(output.destination))}"
+            counts |= {f"{start}.{name}": count for name, count in output.outcomes.items()}
+            samples[f"{start}.held"] = f"{output.held_bytes}bytes"
+            latencies[f"{start}.latency"] = output.latencies
+        return Reading(counts, samples, latencies)
 
     def _received(self) -> Iterator[tuple[str, int, int]]:
         """What was received of what was handed on: by each output, or by all together if each has its turn."""

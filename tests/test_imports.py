@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "destinations", "latencies", "until",
     ),
     ("framing", "listen_address", "gor_values", "gor_masking", "replay_protocol", "copied_head", "proxies"),
-    ("gor_flags", "account_lines"),
+    ("gor_flags", "account_lines", "prometheus", "l2met"),
     ("shell_words", "launcher_options", "gor_words"),
     ("gor_options",),
     # what the machine and the start tell

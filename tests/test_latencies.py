@@ -31,6 +31,21 @@ def test_a_sum_is_what_one_would_have_that_saw_both(one: list[float], other: lis
     assert recorded(one) + recorded(other) == recorded(one + other)
 
 
+@given(SECONDS, SECONDS)
+def test_what_came_since_is_what_was_added(one: list[float], other: list[float]) -> None:
+    earlier, later = recorded(one), recorded(one + other)
+    since = later.since(earlier)
+    assert (since.count, since.buckets) == (len(other), recorded(other).buckets)
+    assert since.sum_seconds == pytest.approx(sum(other), abs=1e-6 * (len(one) + len(other)))
+
+
+@given(SECONDS, st.floats(1e-3, 100))
+def test_how_many_took_at_most_so_long_is_within_the_stated_error(seconds: list[float], bound: float) -> None:
+    at_most = recorded(seconds).at_most(bound)
+    error = 1 + RELATIVE_ERROR + 1e-3
+    assert sum(each <= bound / error for each in seconds) <= at_most <= sum(each <= bound * error for each in seconds)
+
+
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 1e-9, 3600.0, 1e9])
 def test_every_time_has_a_bucket_and_there_are_few(seconds: float) -> None:
     assert 0 <= bucket_of(seconds) < 460
