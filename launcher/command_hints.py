@@ -15,10 +15,17 @@ _OURS_ALONE = frozenset(
     "--to --gor-options --replayer --app-port --app-socket --sample --drop-header --max-request --replayer-memory "
     "--stats-interval --drain-timeout".split()
 )
+_TYPOGRAPHY = "\u2018\u2019\u201c\u201d\u2013\u2014\u2212"  # curly quotes, dashes, the minus sign
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 _PORT_FLAG = re.compile(r"-p|-P|--port|--http-port|--bind|-b|--listen|--address|--http", re.ASCII)
 _PORT_FLAG_WITH_VALUE = re.compile(rf"(?:{_PORT_FLAG.pattern})=(.*)|-p(\d+)", re.ASCII)
 _FIXED_PORT = re.compile(r"(?:(?:tcp|http)://)?(?:[\w.*-]*:|\[[0-9a-fA-F:.]*\]:)?([1-9]\d{1,4})", re.ASCII)
+
+
+def typography_hint(text: str) -> str:
+    """What to say of characters in it that web pages and word processors put in the place of plain ones; or nothing."""
+    found = " ".join(dict.fromkeys(char for char in text if char in _TYPOGRAPHY))
+    return f"{found}, as pages show them: type plain quotes and hyphens" if found else ""
 
 
 def why_no_command(command: Sequence[str]) -> str | None:

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from launcher.command_hints import typography_hint
 from launcher.destinations import Destination, parse_destination
 from launcher.gor_flags import GorOption, parse_flags
 from launcher.options import ConfigurationError
 from launcher.shell_words import read_words
 
-_TYPOGRAPHY = "\u2018\u2019\u201c\u201d\u2013\u2014\u2212"  # curly quotes, dashes, the minus sign
+_CURLY_QUOTES = re.compile("[\u2018\u2019\u201c\u201d]")
 MIN_SECRET_LENGTH = 4  # shorter ones occur everywhere by chance
 
 
@@ -31,6 +32,11 @@ def read_gor_options(text: str, *, file: str, environ: Mapping[str, str]) -> Gor
         options, warnings = parse_flags(words)
     except ConfigurationError as error:
         raise ConfigurationError(f"{error}{_hint_at_typography(text, str(error))}") from None
+    warnings += [
+        f"{option.where}: the value of --{option.name} has {typography_hint(option.value)}"
+        for option in options
+        if _CURLY_QUOTES.search(option.value)
+    ]
     return GorOptions(tuple(options), tuple(warnings), hidden(options, expanded))
 
 
@@ -38,8 +44,8 @@ def _hint_at_typography(text: str, error: str) -> str:
     """Says so if the line that `error` names has characters that a web page or a word processor puts in."""
     where = re.match(r".*?:(\d+): ", error)
     line = text.splitlines()[int(where[1]) - 1] if where and int(where[1]) <= len(text.splitlines()) else ""
-    found = "".join(dict.fromkeys(char for char in line if char in _TYPOGRAPHY))
-    return f" (the line has {' '.join(found)}, as pages show them: type plain quotes and hyphens)" if found else ""
+    hint = typography_hint(line)
+    return f" (the line has {hint})" if hint else ""
 
 
 def destinations(options: Iterable[GorOption]) -> tuple[tuple[GorOption, Destination], ...]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from launcher import options as o
+from launcher.command_hints import typography_hint
 from launcher.destinations import parse_destination
 from launcher.options import declared, option
 from launcher.records import UNDROPPABLE_HEADERS
@@ -16,7 +17,11 @@ DEFAULT_PORT = 5000
 
 
 def _destination(text: str) -> str:
-    parse_destination(text)  # a ValueError says what is wrong with it
+    try:
+        parse_destination(text)
+    except ValueError as error:
+        hint = typography_hint(text)
+        raise ValueError(f"{error}; it has {hint}" if hint else str(error)) from None
     return text
 
 

@@ -87,6 +87,7 @@ class _Planner:
         self._environ = environ
         self._in_dyno = is_dyno(environ)
         self._where_to_is = "TRAFFIC_DUPLICATOR_TO" if reading.given.get("to") == "variable" else "--to"
+        self._given = reading.given
         self._has_bad_port = "port" not in reading.given and bool(environ.get("PORT"))
         self._problems = list(reading.problems)
         self._warnings: list[str] = []
@@ -110,17 +111,27 @@ class _Planner:
             self._check_variables()
         if is_wanted and options.app_port is not None:
             self._check_app_port(options.app_port, port)
-        reason = self._why_not_mirrored(port)
+        replayer_memory = self._replayer_memory()
+        self._problems = [self._as_given(problem) for problem in self._problems]
+        reason = self._as_given(self._why_not_mirrored(port))
         mode, app, app_port, app_socket = self._place_app(port, is_mirrored=not reason)
         return Plan(
             mode=mode, reason=reason, options=options, in_dyno=self._in_dyno,
             host=host, port=port, app_port=app_port, app_socket=app_socket, app=app, environ=self._environ,
             gor_options=gor_options, replayer=replayer,
-            replayer_memory=self._replayer_memory(),
+            replayer_memory=replayer_memory,
             max_request=self._max_request(gor_options, replayer),
             is_over=self._is_over,
-            problems=tuple(self._problems), warnings=tuple(self._warnings), secrets=self._secrets,
+            problems=tuple(self._problems), warnings=tuple(map(self._as_given, self._warnings)), secrets=self._secrets,
         )  # fmt: skip
+
+    def _as_given(self, text: str) -> str:
+        """Begins with the variable's name where the text begins with an option that came from its variable."""
+        flag, blank, rest = text.partition(" ")
+        for name, option in declared(LauncherOptions).items():
+            if option.flag == flag and self._given.get(name) == "variable":
+                return f"{option.env}{blank}{rest}"
+        return text
 
     def _check_port(self, host: str, port: int) -> None:
         refusal = addresses.why_not_free(host, port)

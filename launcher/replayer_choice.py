@@ -41,9 +41,10 @@ class Places:
 def choose_replayer(wanted: str, options: Sequence[GorOption], places: Places) -> ReplayerChoice:
     """Carries out `--replayer`. Raises ConfigurationError when what was insisted on can't be had."""
     if wanted == "builtin":
-        for option in _only_gors(options):
+        if not_builtin := _only_gors(options):
+            they = "it" if len(not_builtin) == 1 else "them"
             raise ConfigurationError(
-                f"{option.where}: the built-in replayer has no --{option.name}: leave it out, or use --replayer gor"
+                f"{_told(not_builtin, 'the built-in replayer has no')}: leave {they} out, or use --replayer gor"
             )
         return ReplayerChoice(None, "--replayer builtin")
     if wanted == "gor":
@@ -65,14 +66,15 @@ def _choose_automatically(options: Sequence[GorOption], places: Places) -> Repla
     usable, unusable = _first_usable(app_candidates(places.app_folder))
     if usable is not None:
         return _chosen(usable, "the app brings it along", options, unusable)
-    for option in _only_gors(options):
+    if not_builtin := _only_gors(options):
         usable, more_unusable = _first_usable(_others(places))
         unusable += more_unusable
         if usable is None:
             found = "; ".join(unusable) or "none is in the app's bin or vendor, beside the launcher or on PATH"
-            where = f"{option.where}: --{option.name}"
-            raise ConfigurationError(f"{where} needs a gor: {found}; leave it out, or add a gor")
-        return _chosen(usable, f"--{option.name} is only gor's", options, unusable)
+            need, they = ("needs", "it") if len(not_builtin) == 1 else ("need", "them")
+            raise ConfigurationError(f"{_told(not_builtin)} {need} a gor: {found}; leave {they} out, or add a gor")
+        names = ", ".join(dict.fromkeys(f"--{option.name}" for option in not_builtin))
+        return _chosen(usable, f"{names} {'is' if ',' not in names else 'are'} only gor's", options, unusable)
     return ReplayerChoice(None, "nothing here needs a gor", tuple(unusable))
 
 
@@ -88,6 +90,13 @@ def _others(places: Places) -> list[Path]:
 
 def _only_gors(options: Sequence[GorOption]) -> list[GorOption]:
     return [option for option in options if not FLAGS[option.name].builtin or needs_gor(option)]
+
+
+def _told(options: Sequence[GorOption], of_them: str = "") -> str:
+    """Every option with its place, all of one sentence: who mends the first should not meet the next one then."""
+    (first, *others), blank = options, " " if of_them else ""
+    more = "".join(f", --{option.name} ({option.where})" for option in others)
+    return f"{first.where}: {of_them}{blank}--{first.name}{more}"
 
 
 def _first_usable(candidates: Sequence[Path]) -> tuple[Gor | None, list[str]]:

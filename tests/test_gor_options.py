@@ -178,6 +178,13 @@ def test_any_text_is_refused_with_file_and_line_or_reads_the_same_when_written_b
     assert shown[0] in "([" or re.match(r"config/gor\.options:\d+: ", shown)
 
 
+def test_curly_quotes_in_a_value_are_a_warning_because_they_may_be_meant():
+    text = "--output-http http://h\n--http-allow-url \u2018/api\u2019 --http-set-header 'X-A: 1 \u2013 2'\n"
+    read = read_gor_options(text, file="gor.options", environ={})
+    [warning] = read.warnings
+    assert warning.startswith("gor.options:2: the value of --http-allow-url has \u2018 \u2019, as pages show them: ")
+
+
 def test_curly_quotes_and_long_dashes_are_named_where_they_may_be_the_fault():
     with pytest.raises(ConfigurationError, match=r"(?s)^gor.options:2: .*the line has – “ ”, as pages show them"):
         read_gor_options("# a comment\n–output-http “http://x.example.com”\n", file="gor.options", environ={})

@@ -90,7 +90,7 @@ def test_elsewhere_the_port_is_5000_by_default():
 @pytest.mark.parametrize(("environ", "problem"), [
     ({"TRAFFIC_DUPLICATOR_BUFFER": "lots"}, "TRAFFIC_DUPLICATOR_BUFFER must be a size such as 16MiB, not 'lots'"),
     ({"TRAFFIC_DUPLICATOR_GOR_OPTIONS": "nowhere"}, "nowhere: can't be read: No such file or directory"),
-    ({"TRAFFIC_DUPLICATOR_REPLAYER": "/no/gor"}, "--replayer /no/gor: "),
+    ({"TRAFFIC_DUPLICATOR_REPLAYER": "/no/gor"}, "TRAFFIC_DUPLICATOR_REPLAYER /no/gor: "),
     ({"TRAFFIC_DUPLICATOR_DROP_HEADER": "Host"}, "TRAFFIC_DUPLICATOR_DROP_HEADER must be a header that a copy can do"),
 ])  # fmt: skip
 def test_a_broken_configuration_is_one_problem_and_leaves_the_app_alone(environ, problem, port):
@@ -165,6 +165,32 @@ def test_builtin_refuses_what_it_does_not_have(app_folder, port):
     write_options(app_folder, "--output-http http://h --prettify-http\n")
     made = plan("--replayer", "builtin", "app", PORT=str(port))
     assert made.problems[0].startswith("config/gor.options:1: the built-in replayer has no --prettify-http")
+
+
+def test_all_options_that_only_a_gor_has_are_told_at_once(app_folder, port):
+    write_options(app_folder, "--output-http http://h --prettify-http\n--output-kafka-host k --output-kafka-topic t\n")
+    told = "--prettify-http, --output-kafka-host (config/gor.options:2), --output-kafka-topic (config/gor.options:2)"
+    [problem] = plan("app", PORT=str(port)).problems
+    assert problem.startswith(f"config/gor.options:1: {told} need a gor: none is ")
+    [problem] = plan("--replayer", "builtin", "app", PORT=str(port)).problems
+    assert problem == (
+        f"config/gor.options:1: the built-in replayer has no {told}: leave them out, or use --replayer gor"
+    )
+
+
+@pytest.mark.parametrize(("variable", "value", "told"), [
+    ("TRAFFIC_DUPLICATOR_APP_PORT", "{port}", "TRAFFIC_DUPLICATOR_APP_PORT must differ from the clients' port"),
+    ("TRAFFIC_DUPLICATOR_REPLAYER", "/no/gor", "TRAFFIC_DUPLICATOR_REPLAYER /no/gor: "),
+    ("TRAFFIC_DUPLICATOR_REPLAYER_MEMORY", "1m", "TRAFFIC_DUPLICATOR_REPLAYER_MEMORY 1MiB is less than a replayer"),
+    ("TRAFFIC_DUPLICATOR_TO", "http://localhost:{port}", "TRAFFIC_DUPLICATOR_TO: http://localhost:"),
+    ("TRAFFIC_DUPLICATOR_TO", "\u201chttp://h\u201d", "TRAFFIC_DUPLICATOR_TO must be an address in ASCII"),
+])  # fmt: skip
+def test_what_a_variable_gave_is_told_by_its_name_and_not_by_the_option_s(variable, value, told, port):
+    environ = {"TRAFFIC_DUPLICATOR_TO": "http://h", variable: value.format(port=port)}
+    made = plan("app", PORT=str(port), **environ)
+    [line] = [*made.problems, *made.warnings]
+    assert line.startswith(told)
+    assert "\u201c" not in value or "\u201c \u201d, as pages show them: type plain quotes" in line
 
 
 def test_an_unusable_gor_of_the_app_s_is_named_and_the_built_in_replayer_takes_over(app_folder, port):
