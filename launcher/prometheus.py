@@ -157,6 +157,12 @@ def _output_latencies(figures: Figures) -> Iterator[tuple[Labels, float]]:
         yield {"": "_count", **labels}, latency["count"]
 
 
+def _sentence(kind: type[Any], name: str) -> str:
+    """The help of a family that is one counter."""
+    told = meanings(kind)[name]
+    return f"{told[0].upper()}{told[1:]}."
+
+
 def _by(intro: str, kind: type[Any], names: Iterable[str]) -> str:
     """The help of a family whose outcomes are counters: what each counts."""
     told = meanings(kind)
@@ -175,12 +181,12 @@ FAMILIES = (
            lambda figures: [({}, figures["controls"]["sample_percent"] / 100)]),
     Family("rate_limit_copies_per_second", "gauge", "At most so many copies a second; left out if there is no limit.",
            _rate_limit),
-    Family("requests_seen_total", "counter", meanings(TapCounters)["seen"].capitalize() + ".", _at("requests", "seen")),
+    Family("requests_seen_total", "counter", _sentence(TapCounters, "seen"), _at("requests", "seen")),
     Family("requests_total", "counter", _by(
         "What became of each request that was seen", TapCounters,
         [name for name in meanings(TapCounters) if name != "seen"]), _request_outcomes),
     Family("requests_half_read", "gauge", "Requests seen of which more is to come.", _at("requests", "half_read")),
-    Family("connections_total", "counter", meanings(RelayCounters)["connections"].capitalize() + ".",
+    Family("connections_total", "counter", _sentence(RelayCounters, "connections"),
            _at("connections", "connections")),
     Family("connection_errors_total", "counter", _by(
         "Connections that ended badly", RelayCounters, ("app_refused", "failed")), _connection_errors),
@@ -199,17 +205,17 @@ FAMILIES = (
            _of(_replayers, "queue", "used_bytes")),
     Family("replayer_queue_limit_bytes", "gauge", "Its share of --buffer.", _of(_replayers, "queue", "limit_bytes")),
     Family("replayer_pipe_bytes", "gauge", "Written to its pipe and not yet read.", _of(_replayers, "pipe_bytes")),
-    Family("replayer_copies_given_total", "counter", meanings(FeedCounters)["given"].capitalize() + ".",
+    Family("replayer_copies_given_total", "counter", _sentence(FeedCounters, "given"),
            _of(_replayers, "copies", "given")),
     Family("replayer_copies_total", "counter", _by("What became of them", FeedCounters, _ENDS),
            _ends_of(_replayers, "copies")),
-    Family("middleware_records_given_total", "counter", meanings(MiddlewareCounters)["given"].capitalize() + ".",
+    Family("middleware_records_given_total", "counter", _sentence(MiddlewareCounters, "given"),
            _of(_middlewares, "records", "given")),
     Family("middleware_records_total", "counter", _by("What became of them", MiddlewareCounters, _ENDS),
            _ends_of(_middlewares, "records")),
-    Family("middleware_returned_total", "counter", meanings(MiddlewareCounters)["returned"].capitalize() + ".",
+    Family("middleware_returned_total", "counter", _sentence(MiddlewareCounters, "returned"),
            _of(_middlewares, "records", "returned")),
-    Family("middleware_malformed_total", "counter", meanings(MiddlewareCounters)["malformed"].capitalize() + ".",
+    Family("middleware_malformed_total", "counter", _sentence(MiddlewareCounters, "malformed"),
            _of(_middlewares, "records", "malformed")),
     Family("middleware_waiting_records", "gauge", "Records that wait for it.", _of(_middlewares, "waiting")),
     Family("middleware_restarts_total", "counter", "How often it was started again.", _of(_middlewares, "restarts")),

@@ -97,7 +97,7 @@ def test_a_record_without_an_outcome_is_held() -> None:
     tally.measure(0.5)
     tally.measure(0.25)
     assert tally.held() == 1
-    latencies = Latencies(2, 0.5, {bucket_of(0.5): 1, bucket_of(0.25): 1})
+    latencies = Latencies(2, 0.5, {bucket_of(0.5): 1, bucket_of(0.25): 1}, 750_000)
     assert tally.account(9) == OutputAccount(
         destination="http://h", received=2, outcomes={"2xx": 1}, held_bytes=9, retries=0, latencies=latencies
     )
