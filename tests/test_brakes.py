@@ -195,7 +195,7 @@ def test_a_group_that_is_busy_pauses_and_when_it_is_idle_mirroring_goes_on(capfd
         r'traffic-duplicator at=paused level=warning brake=cpu reason="the replayers used \d+ % of one core in \d s: '
         r'more than --max-cpu, 5 %"', paused,
     )  # fmt: skip
-    assert re.fullmatch(r"traffic-duplicator at=resumed brake=cpu paused_seconds=[\d.]+", resumed)
+    assert re.fullmatch(r"traffic-duplicator at=resumed level=info brake=cpu paused_seconds=[\d.]+", resumed)
 
 
 def test_a_cgroup_that_fills_pauses_and_when_it_has_room_mirroring_goes_on(tmp_path):
