@@ -15,24 +15,12 @@ from launcher.http_grammar import (
     CHUNK_LINE,
     MAX_LENGTH,
     TRAILER_LINE,
-    RequestHead,
+    Head,
     chunk_line_fault,
     head_fault,
-    judge_framing,
-    scan_head,
+    read_head,
     skip_whole_chunks,
 )
-
-
-@dataclass(slots=True)
-class Head:
-    """The head of a request is complete."""
-
-    raw: bytes  # from the request line to the empty line, as sent
-    method: bytes
-    target: bytes
-    body_length: int | None  # 0: no body; None: chunked, the length is not known yet
-    switches: bool  # it has an Upgrade header or is a CONNECT: the protocol may be another one afterwards
 
 
 @dataclass(slots=True)
@@ -59,7 +47,7 @@ class Incomplete:
     """The connection ended after the head of a request and before its end."""
 
 
-_END = End()  # one serves for all
+END = End()  # the only one that comes
 
 Framed = Head | Body | End | Unframed | Incomplete
 
@@ -159,10 +147,11 @@ class Framer:
 
     def _read_head(self, data: bytes, position: int, events: list[Framed]) -> int:
         if not self._held:
-            head = scan_head(data, position, position + self._max_head_bytes)
+            head = read_head(data, position, position + self._max_head_bytes)
+            if isinstance(head, Head):
+                return position + self._begin(head, events)
             if head is not None:
-                self._begin(head, data[position : head.end], events)
-                return head.end
+                return self._refuse(head, data, events)
             if data[position] == 0x0D:
                 return self._read_empty_lines(data, position, events)
             if not data[position : position + 1].isalpha():  # told at once: TLS, say, may never send an empty line
@@ -175,11 +164,10 @@ class Framer:
             return len(data)
         if not raw.endswith(b"\r\n\r\n"):
             return self._refuse("head-too-large", data, events)
-        head = scan_head(raw, 0, len(raw))
-        if head is None:
-            return self._refuse(head_fault(raw), data, events)
-        self._begin(head, raw, events)
-        return position + len(raw) - begun
+        head = read_head(raw, 0, len(raw))
+        if not isinstance(head, Head):
+            return self._refuse(head or head_fault(raw), data, events)
+        return position + self._begin(head, events) - begun
 
     def _read_empty_lines(self, data: bytes, position: int, events: list[Framed]) -> int:
         """Skips what some clients send after a body: RFC 9112 §2.2."""
@@ -248,14 +236,12 @@ class Framer:
 
     # ---- steps -----------------------------------------------------------------------------------------------------
 
-    def _begin(self, head: RequestHead, raw: bytes, events: list[Framed]) -> None:
-        framing = judge_framing(head)
-        if isinstance(framing, str):
-            self._refuse(framing, raw, events)
-            return
-        length, self._switches, is_last = framing
-        self._after = Framer._read_after_last if is_last else Framer._read_head
-        events.append(Head(raw, head.method, head.target, length, self._switches))
+    def _begin(self, head: Head, events: list[Framed]) -> int:
+        """What comes after the head. Its length."""
+        self._switches = head.switches
+        self._after = Framer._read_after_last if head.is_last else Framer._read_head
+        events.append(head)
+        length = head.body_length
         if length == 0:
             self._end(events)
         elif length is not None:
@@ -264,9 +250,10 @@ class Framer:
         else:
             self._expect(Framer._judge_chunk_line, self._max_head_bytes)
             self._read = Framer._read_chunked
+        return len(head.raw)
 
     def _end(self, events: list[Framed]) -> None:
-        events.append(_END)
+        events.append(END)
         self.paused = self._switches
         self._read = Framer._hold if self._switches else self._after
 

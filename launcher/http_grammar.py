@@ -8,7 +8,11 @@ possessive quantifiers that Python 3.10 lacks.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+_SLASH = 0x2F
 
 # What llhttp takes for HTTP/1.x: METHODS_HTTP1 in its src/llhttp/constants.ts (9.4). It is case-sensitive, and knows
 # PRI only as the start of HTTP/2, and the methods of RTSP (DESCRIBE, PLAY...) only before RTSP/1.0.
@@ -18,21 +22,30 @@ METHODS = frozenset(
     b"PURGE QUERY SOURCE".split()
 )
 MAX_LENGTH = 2**63 - 1  # bytes in a body or a chunk; beyond it implementations overflow, each in its own way
+_MAX_LENGTH_DIGITS = len(str(MAX_LENGTH))
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110 §5.6.2
 _TEXT = rb"[\t -~\x80-\xff]"  # in field values and quoted pairs: no control character but the tab
 _QUOTED = rb'"[\t !#-\[\]-~\x80-\xff]*(?:\\' + _TEXT + rb'[\t !#-\[\]-~\x80-\xff]*)*"'  # RFC 9110 §5.6.4
-_FRAMING_NAME = rb"(?i:content-length|transfer-encoding|connection|proxy-connection|upgrade)"
-_FRAMING_LINE = rb"(" + _FRAMING_NAME + rb"):(" + _TEXT + rb"*)\r\n"
-_PLAIN_LINE = rb"(?!(?=[CcTtPpUu])" + _FRAMING_NAME + rb":)" + _TOKEN + rb":" + _TEXT + rb"*\r\n"
+
+# The headers that matter here: those that frame, those of one hop, which copies go without, and the loop guard. The
+# first letter is told apart from the rest, because that is what most lines fail on.
+FRAMING_NAMES = frozenset({b"content-length", b"transfer-encoding", b"connection", b"proxy-connection", b"upgrade"})
+LOOP_GUARD = b"X-Traffic-Duplicator"
+_MARKED_NAME = (
+    rb"(?:[Cc](?i:onnection|ontent-length)|[Tt](?i:ransfer-encoding)|[Pp](?i:roxy-connection)|[Uu](?i:pgrade)|"
+    rb"[Kk](?i:eep-alive)|[Ee](?i:xpect)|[Xx]-(?i:traffic-duplicator))"
+)
+_MARKED_LINE = rb"(" + _MARKED_NAME + rb"):(" + _TEXT + rb"*)\r\n"
+_PLAIN_LINE = rb"(?!(?=[CcTtPpUuKkEeXx])" + _MARKED_NAME + rb":)" + _TOKEN + rb":" + _TEXT + rb"*\r\n"
 _PLAIN_LINES = rb"(?:" + _PLAIN_LINE + rb")*"
 
 # The request line, the headers that don't matter, and the first that does with those after it: this one match judges
-# nearly every head without a body. Groups: method, target, minor version, name, value.
+# nearly every head. Groups: method, target, minor version, name, value.
 _HEAD = re.compile(
-    rb"([A-Z-]+) ([!-~]+) HTTP/1\.([01])\r\n" + _PLAIN_LINES + rb"(?:" + _FRAMING_LINE + _PLAIN_LINES + rb")?"
+    rb"([A-Z-]+) ([!-~]+) HTTP/1\.([01])\r\n" + _PLAIN_LINES + rb"(?:" + _MARKED_LINE + _PLAIN_LINES + rb")?"
 )
-_MORE_HEADERS = re.compile(_FRAMING_LINE + _PLAIN_LINES)
+_MORE_HEADERS = re.compile(_MARKED_LINE + _PLAIN_LINES)
 
 _HOST = rb"[0-9A-Za-z\-._~%!$&'()*+,;=:\[\]]+"
 _ABSOLUTE_FORM = rb"[A-Za-z]+://" + _HOST + rb"(?:[/?][!-~]*)?"  # RFC 9112 §3.2.2; no user information
@@ -45,7 +58,9 @@ _CHUNKED = re.compile(
     rb"[ \t]*(?:(?!(?i:chunked)[ \t]*,)" + _TOKEN + rb"[ \t]*,[ \t]*)*(?i:chunked) *"
 )  # fmt: skip
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*\r\n")
-TRAILER_LINE = re.compile(_PLAIN_LINE)  # a header that frames is no trailer: RFC 9110 §6.5.1
+TRAILER_LINE = re.compile(  # a header that frames is no trailer: RFC 9110 §6.5.1
+    rb"(?!(?i:" + b"|".join(sorted(FRAMING_NAMES)) + rb"):)" + _TOKEN + rb":" + _TEXT + rb"*\r\n"
+)
 
 # Why a head is refused, for the log: the first pattern that is found tells, and the last finds always.
 _HEAD_FAULTS = tuple(
@@ -68,98 +83,116 @@ _HEAD_FAULTS = tuple(
 )
 
 
-class RequestHead(NamedTuple):
-    """A head whose lines are sound, each by itself."""
+class MarkedLine(NamedTuple):
+    """A header that matters here, and where in the head its line is."""
 
-    end: int  # where in the data
-    method: bytes
-    target: bytes
-    minor: bytes  # b"0" or b"1"
-    framing: list[tuple[bytes, bytes]]  # the headers that matter; names in lower case, values with their spaces
+    name: bytes  # in lower case
+    value: bytes  # with the spaces around it
+    start: int
+    end: int
 
 
 class Framing(NamedTuple):
     """What a head says of the bytes after it."""
 
     body_length: int | None  # None: chunked
-    switches: bool  # the protocol may be another after this request
-    is_last: bool  # the client sends no request after this one
+    switches: bool
+    is_last: bool
 
 
-def scan_head(data: bytes, start: int, limit: int) -> RequestHead | None:
-    """The head that begins at `start`, if it is complete before `limit` and its lines are sound."""
+@dataclass(slots=True)
+class Head:
+    """The head of a request: its lines are sound, each by itself, and they agree on where it ends."""
+
+    raw: bytes  # from the request line to the empty line, as sent
+    method: bytes
+    target: bytes
+    body_length: int | None  # 0: no body; None: chunked, the length is not known yet
+    switches: bool  # it has an Upgrade header or is a CONNECT: the protocol may be another one afterwards
+    is_last: bool = field(default=False, compare=False)  # the client sends no request after this one
+    marked: Sequence[MarkedLine] = field(default=(), compare=False)
+
+
+def read_head(data: bytes, start: int, limit: int) -> Head | str | None:
+    """The head that begins at `start`: None unless it is complete before `limit` and its lines are sound; the reason,
+    as in `Unframed`, if they don't agree on where the request ends."""
     match = _HEAD.match(data, start, limit)
     if match is None:
         return None
     method, target, minor, name, value = match.groups()
-    if method not in METHODS or not _is_target(method, target):
+    is_usual = target[0] == _SLASH and method != b"CONNECT"
+    if method not in METHODS or not (is_usual or _is_rare_target(method, target)):
         return None
-    framing = [] if name is None else [(name.lower(), value)]
     end = match.end()
+    marked: list[MarkedLine] = []
+    if name is not None:
+        marked.append(MarkedLine(name.lower(), value, match.start(4) - start, match.end(5) + 2 - start))
     while not data.startswith(b"\r\n", end, limit):
         match = _MORE_HEADERS.match(data, end, limit)
         if match is None:
             return None
-        framing.append((match[1].lower(), match[2]))
+        marked.append(MarkedLine(match[1].lower(), match[2], match.start(1) - start, match.end(2) + 2 - start))
         end = match.end()
-    return RequestHead(end + 2, method, target, minor, framing)
+    if is_usual and not marked:
+        return Head(data[start : end + 2], method, target, 0, False, minor == b"0")
+    framing = judge_framing(method, minor, marked)
+    if isinstance(framing, str):
+        return framing
+    length, switches, is_last = framing
+    return Head(data[start : end + 2], method, target, length, switches, is_last, marked)
 
 
-def _is_target(method: bytes, target: bytes) -> bool:
-    if method == b"CONNECT":
-        return _CONNECT_TARGET.fullmatch(target) is not None
-    return target.startswith(b"/") or _RARE_TARGET.fullmatch(target) is not None
+def _is_rare_target(method: bytes, target: bytes) -> bool:
+    return (_CONNECT_TARGET if method == b"CONNECT" else _RARE_TARGET).fullmatch(target) is not None
 
 
 def head_fault(head: bytes) -> str:
-    """Why `scan_head` refuses `head`, which ends in an empty line."""
+    """Why `read_head` finds no sound lines in `head`, which ends in an empty line."""
     return next(reason for reason, pattern in _HEAD_FAULTS if pattern.search(head))
 
 
-_WITHOUT_A_WORD = {minor: Framing(body_length=0, switches=False, is_last=minor == b"0") for minor in (b"0", b"1")}
-
-
-def judge_framing(head: RequestHead) -> Framing | str:
+def judge_framing(method: bytes, minor: bytes, marked: Sequence[MarkedLine]) -> Framing | str:
     """The framing, or what is wrong with it."""
-    if not head.framing and head.method != b"CONNECT":
-        return _WITHOUT_A_WORD[head.minor]
     length = coding = None
     options: list[bytes] = []
-    switches = head.method == b"CONNECT"
-    for name, value in head.framing:
+    switches = method == b"CONNECT"
+    for line in marked:
+        name = line[0]
         if name == b"content-length":
             if length is not None:
                 return "repeated-content-length"
-            length = value.strip(b" \t")
+            length = line[1].strip(b" \t")
+        elif name == b"connection" or name == b"proxy-connection":  # noqa: PLR1714 - the latter as llhttp has it
+            options.append(line[1])  # joined at the end: adding each to a growing text would be quadratic
         elif name == b"transfer-encoding":
             if coding is not None:
                 return "repeated-transfer-encoding"
-            coding = value
+            coding = line[1]
         elif name == b"upgrade":
             switches = True
-        else:  # Connection and, as llhttp has it, Proxy-Connection
-            options.append(value)  # joined at the end: adding each to a growing text would be quadratic
-    tokens = [token.strip(b" \t") for token in b",".join(options).lower().split(b",")] if options else []
-    is_last = b"close" in tokens or (head.minor == b"0" and b"keep-alive" not in tokens)
-    body_length = _body_length(head, length, coding)
+    is_last = minor == b"0"
+    if options:
+        tokens = [token.strip(b" \t") for token in b",".join(options).lower().split(b",")]
+        is_last = b"close" in tokens or (is_last and b"keep-alive" not in tokens)
+    body_length = _body_length(method, minor, length, coding)
     return body_length if isinstance(body_length, str) else Framing(body_length, switches, is_last)
 
 
-def _body_length(head: RequestHead, length: bytes | None, coding: bytes | None) -> int | str | None:
+def _body_length(method: bytes, minor: bytes, length: bytes | None, coding: bytes | None) -> int | str | None:
     """RFC 9112 §6.3 without its leniencies: the length, None for a chunked body, or what is wrong."""
     # RFC 9110 §9.3.6 gives the body of a CONNECT no meaning; llhttp takes it for the first bytes of the tunnel.
-    is_connect = head.method == b"CONNECT"
+    is_connect = method == b"CONNECT"
     if coding is not None:
         if length is not None:
             return "both-lengths"
         if is_connect:
             return "connect-with-body"
-        if head.minor == b"0":
+        if minor == b"0":
             return "transfer-encoding-in-http-1-0"  # RFC 9112 §6.1: faulty
         return None if _CHUNKED.fullmatch(coding) else "bad-transfer-encoding"
     if length is None:
         return 0
-    if not length.isdigit() or len(length) > len(str(MAX_LENGTH)) or int(length) > MAX_LENGTH:
+    if not length.isdigit() or len(length) > _MAX_LENGTH_DIGITS or int(length) > MAX_LENGTH:
         return "bad-content-length"
     return "connect-with-body" if is_connect and int(length) else int(length)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from launcher.controls import Controls
 from launcher.copied_head import HeadCopier, is_copy
 from launcher.counters import TapCounters
-from launcher.framing import Body, End, Framed, Framer, Head, Incomplete
+from launcher.framing import END, Body, End, Framed, Framer, Head, Incomplete
 from launcher.mirror_queue import RECORD_OVERHEAD_BYTES, Budget, MirrorQueue
 from launcher.records import new_record
 
@@ -55,16 +55,16 @@ class Mirror:
         """A tap for one more connection."""
         return RequestTap(self)
 
-    def skips(self, head: Head) -> str | None:
-        """The counter in which a request ends by its head alone; None for one that is wanted."""
-        if is_copy(head.raw):
+    def skips(self, head: Head, body_bytes: int) -> str | None:
+        """The counter in which a request ends, as far as its head tells; None for one that is wanted."""
+        if head.marked and is_copy(head):
             return "skipped_loop"
         controls = self.controls
         if not controls.is_copying:
             return "skipped_paused"
         if controls.sample_percent < 100 and random.random() * 100 >= controls.sample_percent:
             return "skipped_sample"
-        if len(head.raw) + (head.body_length or 0) > self.settings.max_request_bytes:
+        if len(head.raw) + body_bytes > self.settings.max_request_bytes:
             return "dropped_large"
         return None
 
@@ -72,7 +72,7 @@ class Mirror:
         """Adds one to a counter of the tap's, by its name."""
         setattr(self.counters, counter, getattr(self.counters, counter) + 1)
 
-    def offer(self, head: bytes, body: bytes) -> None:
+    def offer(self, head: Head, body: bytes) -> None:
         """Offers one request to every replayer's queue, or to the next one's when the output is split."""
         self.counters.offered += 1
         record = new_record(self._copied_head(head), body)
@@ -148,10 +148,13 @@ class RequestTap:
         self._stop()
 
     def _handle(self, events: list[Framed]) -> None:
-        is_pair = len(events) == 2
-        if is_pair and isinstance(head := events[0], Head) and isinstance(events[1], End) and not head.switches:
-            self._copy_whole(head)  # a request without a body, in one piece: nearly every one
-            return
+        if 2 <= len(events) <= 3 and isinstance(head := events[0], Head) and events[-1] is END and not head.switches:
+            if len(events) == 2:  # a request without a body, in one piece: most of them
+                self._copy_whole(head, b"")
+                return
+            if isinstance(body := events[1], Body):
+                self._copy_whole(head, body.data)
+                return
         for event in events:
             if isinstance(event, Head):
                 self._begin(event)
@@ -167,21 +170,22 @@ class RequestTap:
         if self._framer.held_bytes != self._held_bytes:
             self._charge_held()
 
-    def _copy_whole(self, head: Head) -> None:
-        """As `_begin` and `_complete`, for a request of which nothing need be kept in between."""
-        skipped = self._mirror.skips(head)
+    def _copy_whole(self, head: Head, body: bytes) -> None:
+        """As `_begin`, `_keep` and `_complete`, for a request of which nothing need be kept in between."""
+        mirror = self._mirror
+        skipped = mirror.skips(head, len(body))
         if skipped is not None:
             self._end_as(skipped)
         else:
             self._counters.seen += 1
-            self._mirror.offer(head.raw, b"")
+            mirror.offer(head, body)
         if self._held_bytes:
             self._charge_held()
 
     def _begin(self, head: Head) -> None:
         self._switches = head.switches
         self._is_connect = head.method == b"CONNECT"
-        skipped = self._mirror.skips(head)
+        skipped = self._mirror.skips(head, head.body_length or 0)
         if skipped is not None:
             self._end_as(skipped)
             return
@@ -218,7 +222,7 @@ class RequestTap:
 
     def _offer(self) -> None:
         assert self._request is not None
-        head, body = self._request.raw, b"".join(self._body)
+        head, body = self._request, b"".join(self._body)
         self._release()
         self._mirror.offer(head, body)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fuzz.__main__ import NOT_HERE, SEEDS, TARGETS, dictionary, outcome, seed_files
-from launcher import copied_head, framing, mirror
+from launcher import copied_head, framing, http_grammar, mirror
 from launcher.http_grammar import Framing, judge_framing
 from launcher.replay import frames, responses
 
@@ -48,8 +48,8 @@ def drops_a_byte(framer, data, position, events):
     return framing.Framer._end(framer, events) or len(data)
 
 
-def leaves_the_first(head):
-    framed = judge_framing(head)
+def leaves_the_first(*head):
+    framed = judge_framing(*head)
     return framed._replace(body_length=0) if isinstance(framed, Framing) else framed
 
 
@@ -57,12 +57,12 @@ def leaves_the_first(head):
     ("name", "module", "attribute", "defect"),
     [
         ("framer", framing.Framer, "_read_sized", drops_a_byte),
-        ("framer", framing, "judge_framing", leaves_the_first),
+        ("framer", http_grammar, "judge_framing", leaves_the_first),
         ("framer", framing.Framer, "skip", lambda framer, nbytes: []),
         ("framer", framing.Framer, "receive_eof", lambda framer: []),
         ("tap", mirror.RequestTap, "_release", lambda tap: setattr(tap, "_request", None)),
-        ("tap", mirror.Mirror, "skips", lambda self, head: "skipped_sample"),
-        ("tap", copied_head, "_without_lines", lambda head, lowered, starts: head),
+        ("tap", mirror.Mirror, "skips", lambda self, head, body_bytes: "skipped_sample"),
+        ("tap", copied_head, "_without_hop", lambda raw, marked: raw),
         ("responses", responses, "_framing", lambda headers: (0, False, frozenset())),
         ("frames", frames.FrameReader, "next_frame", lambda reader: None),
     ],

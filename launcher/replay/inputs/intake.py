@@ -50,7 +50,7 @@ class Intake:
         self._date = b""
         self._date_second = 0
 
-    def take(self, head: bytes, body: bytes) -> None:
+    def take(self, head: Head, body: bytes) -> None:
         """One whole request."""
         if is_copy(head):
             self.tally.count("skipped_loop", "a copy came back: what sends to this input is a copy already")
@@ -138,7 +138,7 @@ class ConnectionIntake:
         assert self._head is not None, "an end has its head"
         head, body = self._head, b"".join(self._body)
         self._drop()
-        self._intake.take(head.raw, body)
+        self._intake.take(head, body)
         self._answer(head, is_last=is_last)
         if not is_last and self._framer.paused:  # a 200 declines the switch of protocols
             self._handle(self._framer.resume())
