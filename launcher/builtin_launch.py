@@ -33,6 +33,7 @@ from launcher.replay_protocol import (
     decode_line,
 )
 from launcher.replayers import Running
+from launcher.splicing import set_pipe_size
 
 _OVERHEAD_BYTES = 48 * 1024**2  # of the process itself: 30 MB and some connections
 _SHARE_OF_QUEUES = 0.5  # of the rest: Python's objects around the records, and what is being sent
@@ -67,6 +68,7 @@ class BuiltinLaunch:
             account_out, account_in = _pipe(our_ends, childs_ends)
             os.set_blocking(records_in, False)
             _write_first(records_in, frame(self._settings().encode()))
+            set_pipe_size(records_in)  # a larger one is full, and then waited for, less often
             child = await start(
                 [*_DEAF, *itself.command(), "--replay", "--launcher-pipe", str(account_in)],
                 self.environ, stdin=records_out, stderr=PIPE, pass_fds=[account_in],

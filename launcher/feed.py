@@ -15,7 +15,7 @@ import fcntl
 import os
 import termios
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import trio
 
@@ -23,16 +23,16 @@ from launcher.mirror_queue import MirrorQueue
 from launcher.poller import WRITABLE, Poller
 from launcher.records import LENGTH_PREFIX
 
-Encoder = Callable[[bytes], Iterator[bytes]]
+Encoder = Callable[[bytes], Iterable[bytes]]
 
 _SLICE_BYTES = 64 * 1024
 _ONLY_ITS_END = 0  # epoll tells of a pipe whose readers have gone without being asked
 _MANY_UNREAD = 4096
 
 
-def frames(record: bytes) -> Iterator[bytes]:
+def frames(record: bytes) -> Iterable[bytes]:
     """A record in the built-in replayer's form."""
-    return iter((LENGTH_PREFIX.pack(len(record)), record))
+    return (LENGTH_PREFIX.pack(len(record)), record)
 
 
 def hex_lines(record: bytes) -> Iterator[bytes]:
@@ -151,8 +151,9 @@ class Feed:
             self.update_counters()
 
     def _encode_more(self) -> bool:
-        """Joins up to 64 KiB of what waits into the next write."""
+        """Joins what waits, until it is 64 KiB, into the next write."""
         joined: list[bytes] = []
+        encoded: list[bytes] = []
         size = 0
         while size < _SLICE_BYTES:
             for piece in self._pieces:
@@ -160,15 +161,15 @@ class Feed:
                 size += len(piece)
                 if size >= _SLICE_BYTES:
                     break
-            if size >= _SLICE_BYTES:
-                break
-            if self._record is not None:
-                self._ends.append(self._encoded_bytes + size)
-                self.queue.release(self._record)
-            self._record = self.queue.pop()
-            if self._record is None:
-                break
-            self._pieces = self._encode(self._record)
+            else:
+                if self._record is not None:
+                    self._ends.append(self._encoded_bytes + size)
+                    encoded.append(self._record)
+                self._record = self.queue.pop()
+                if self._record is None:
+                    break
+                self._pieces = iter(self._encode(self._record))
+        self.queue.release(*encoded)
         self._encoded_bytes += size
         self._waiting = memoryview(b"".join(joined))
         return size > 0

@@ -15,12 +15,12 @@ from launcher.http_grammar import (
     CHUNK_LINE,
     MAX_LENGTH,
     TRAILER_LINE,
-    Head,
     chunk_line_fault,
     head_fault,
     read_head,
     skip_whole_chunks,
 )
+from launcher.http_grammar import Head as Head  # the first of a request's events
 
 
 @dataclass(slots=True)

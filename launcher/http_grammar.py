@@ -31,6 +31,7 @@ _QUOTED = rb'"[\t !#-\[\]-~\x80-\xff]*(?:\\' + _TEXT + rb'[\t !#-\[\]-~\x80-\xff
 # The headers that matter here: those that frame, those of one hop, which copies go without, and the loop guard. The
 # first letter is told apart from the rest, because that is what most lines fail on.
 FRAMING_NAMES = frozenset({b"content-length", b"transfer-encoding", b"connection", b"proxy-connection", b"upgrade"})
+_CONNECTION_NAMES = frozenset({b"connection", b"proxy-connection"})  # llhttp reads the latter, too
 LOOP_GUARD = b"X-Traffic-Duplicator"
 _MARKED_NAME = (
     rb"(?:[Cc](?i:onnection|ontent-length)|[Tt](?i:ransfer-encoding)|[Pp](?i:roxy-connection)|[Uu](?i:pgrade)|"
@@ -162,7 +163,7 @@ def judge_framing(method: bytes, minor: bytes, marked: Sequence[MarkedLine]) -> 
             if length is not None:
                 return "repeated-content-length"
             length = line[1].strip(b" \t")
-        elif name == b"connection" or name == b"proxy-connection":  # noqa: PLR1714 - the latter as llhttp has it
+        elif name in _CONNECTION_NAMES:
             options.append(line[1])  # joined at the end: adding each to a growing text would be quadratic
         elif name == b"transfer-encoding":
             if coding is not None:

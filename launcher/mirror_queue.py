@@ -63,11 +63,13 @@ class MirrorQueue:
         if not self._accepts:
             self.counters.dropped_shutdown += 1
             return False
+        budget = self._budget
         charge = len(record) + RECORD_OVERHEAD_BYTES
-        if self._charged_bytes + charge > self._share_bytes or not self._budget.take(charge):
+        charged_bytes, used_bytes = self._charged_bytes + charge, budget.used_bytes + charge
+        if charged_bytes > self._share_bytes or used_bytes > budget.limit_bytes:
             self.counters.dropped_full += 1
             return False
-        self._charged_bytes += charge
+        self._charged_bytes, budget.used_bytes = charged_bytes, used_bytes
         self._records.append(record)
         self.on_offer()
         return True
@@ -76,9 +78,9 @@ class MirrorQueue:
         """The oldest record, still charged until `release`; None when nothing waits."""
         return self._records.popleft() if self._records else None
 
-    def release(self, record: bytes) -> None:
-        """Ends the charge of a record that was popped: it has left the launcher's memory."""
-        charge = len(record) + RECORD_OVERHEAD_BYTES
+    def release(self, *records: bytes) -> None:
+        """Ends the charge of records that were popped: they have left the launcher's memory."""
+        charge = sum(map(len, records)) + RECORD_OVERHEAD_BYTES * len(records)
         self._charged_bytes -= charge
         self._budget.give_back(charge)
 

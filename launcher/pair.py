@@ -168,12 +168,12 @@ class Pair:
     # ---- events ---------------------------------------------------------------------------------------------
 
     def _on_client(self, ready: int) -> None:
-        self._serve(self._downward, self._upward, ready)
-
-    def _on_app(self, ready: int) -> None:
         self._serve(self._upward, self._downward, ready)
 
-    def _serve(self, to_here: Flow, from_here: Flow, ready: int) -> None:
+    def _on_app(self, ready: int) -> None:
+        self._serve(self._downward, self._upward, ready)
+
+    def _serve(self, from_here: Flow, to_here: Flow, ready: int) -> None:
         try:
             if ready != READABLE and to_here.pending is not None:
                 self._send_pending(to_here)
@@ -197,8 +197,14 @@ class Pair:
         if not data:
             self._end(flow)
             return
-        sent = self._write(flow, data)
-        if sent is not None and sent < len(data):
+        try:  # as `_write`, which would cost a call more
+            sent = flow.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._sink_is_gone(flow, error)
+            sent = len(data)  # nobody takes it
+        if sent < len(data):
             flow.pending = memoryview(data)[sent:]
             self._update_waits()
         tap = self._tap
@@ -210,20 +216,25 @@ class Pair:
                     tap.app_sent(data)
             except Exception as error:  # noqa: BLE001 - the mirror must not hurt the connection
                 self._detach_tap(error)
+        if flow is self._downward and self._owner.is_draining:
+            self._owner.delivered(sent)
         if self.half_closed_since is not None:
             self.half_closed_since = trio.current_time()
         if len(data) == flow.receive_bytes:
-            flow.receive_bytes = _RECEIVE_BYTES
-            flow.streak += 1
-            is_large = flow.streak >= _READS_TO_SPLICE and not flow.has_ended and not self.is_closed
-            if is_large and self._unseen_bytes(flow) >= _LEAST_SPLICED_BYTES:  # no pipe for what has just ended
-                flow.pipe = self._owner.pipes.take()
-                flow.streak = 0
+            self._has_filled_buffer(flow)
         elif flow.streak:
             flow.receive_bytes = _SHORT_RECEIVE_BYTES
             flow.streak = 0
 
     # ---- large transfers, which never enter Python ----------------------------------------------------------
+
+    def _has_filled_buffer(self, flow: Flow) -> None:
+        flow.receive_bytes = _RECEIVE_BYTES
+        flow.streak += 1
+        is_large = flow.streak >= _READS_TO_SPLICE and not flow.has_ended and not self.is_closed
+        if is_large and self._unseen_bytes(flow) >= _LEAST_SPLICED_BYTES:  # no pipe for what has just ended
+            flow.pipe = self._owner.pipes.take()
+            flow.streak = 0
 
     def _unseen_bytes(self, flow: Flow) -> int:
         """How many bytes may pass that the tap does not see."""

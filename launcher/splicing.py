@@ -30,8 +30,7 @@ class Pipe:
     def __init__(self) -> None:
         """Raises OSError when there is no descriptor left."""
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        with suppress(OSError):  # not allowed: it keeps the size that it has
-            fcntl.fcntl(self._writer, _F_SETPIPE_SZ, PIPE_BYTES)
+        set_pipe_size(self._writer)
         self._size = fcntl.fcntl(self._writer, _F_GETPIPE_SZ)
         self.held_bytes = 0  # from the source, not yet taken by the sink
 
@@ -51,6 +50,12 @@ class Pipe:
     def close(self) -> None:
         os.close(self._reader)
         os.close(self._writer)
+
+
+def set_pipe_size(fd: int) -> None:
+    """Makes a pipe hold PIPE_BYTES, where that is allowed; else it keeps the size that it has."""
+    with suppress(OSError):
+        fcntl.fcntl(fd, _F_SETPIPE_SZ, PIPE_BYTES)
 
 
 class PipePool:
