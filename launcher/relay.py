@@ -19,7 +19,7 @@ from launcher.counters import RelayCounters
 from launcher.log import log
 from launcher.pair import Pair, Tap
 from launcher.poller import READABLE, WRITABLE, Poller
-from launcher.sockets import bind_source, open_listener, set_tcp_options, set_up_accepted
+from launcher.sockets import new_connecting, open_listener, set_up_accepted
 from launcher.splicing import PipePool
 
 MAX_PENDING_CONNECTS = 64  # then accepting pauses, so that clients see the app's own full backlog
@@ -202,16 +202,7 @@ class Relay:
         return self._next_app_socket
 
     def _new_app_socket(self) -> socket.socket:
-        app = socket.socket(self._app.family, socket.SOCK_STREAM)
-        try:
-            app.setblocking(False)
-            if self._app.source is not None:
-                bind_source(app, self._app.source)
-            set_tcp_options(app)
-        except OSError:
-            app.close()
-            raise
-        return app
+        return new_connecting(self._app.family, self._app.source)
 
     def _find_new_source(self) -> None:
         """The machine has lost the address: its network was joined anew. Waiting for the old one may take for ever."""
