@@ -129,7 +129,7 @@ class _Planner:
         """Begins with the variable's name where the text begins with an option that came from its variable."""
         flag, blank, rest = text.partition(" ")
         for name, option in declared(LauncherOptions).items():
-            if option.flag == flag and self._given.get(name) == "variable":
+            if flag and option.flag == flag and self._given.get(name) == "variable":
                 return f"{option.env}{blank}{rest}"
         return text
 

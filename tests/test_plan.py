@@ -193,6 +193,11 @@ def test_what_a_variable_gave_is_told_by_its_name_and_not_by_the_option_s(variab
     assert "\u201c" not in value or "\u201c \u201d, as pages show them: type plain quotes" in line
 
 
+def test_an_enabled_launcher_mirrors(port):
+    made = plan(*TO, "app", PORT=str(port), TRAFFIC_DUPLICATOR_ENABLED="true")
+    assert (made.mode, made.reason) == (Mode.MIRROR, "")
+
+
 def test_an_unusable_gor_of_the_app_s_is_named_and_the_built_in_replayer_takes_over(app_folder, port):
     (app_folder / "bin").mkdir()
     gor = app_folder / "bin" / "gor"
