@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Change:
 class MemoryCheck:
     """Bounds, in bytes: each is what is held at most, not what is taken."""
 
-    limit: int
+    limit: int | None  # None: not this machine's to tell (--build)
     buffer: int
     replayers: int
 
@@ -60,8 +61,9 @@ class MemoryCheck:
         return LAUNCHER_BYTES + self.buffer + self.replayers
 
     @property
-    def percent(self) -> int:
-        return round(100 * self.total / self.limit)
+    def percent(self) -> int | None:
+        """Of the limit."""
+        return None if self.limit is None else round(100 * self.total / self.limit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +99,7 @@ class Report:
 def examine(plan: Plan, command: Sequence[str]) -> Report:
     """Looks at everything. `command` is as it was given. Starts nothing, and connects only to destinations."""
     is_build = plan.options.build
-    checked = check_destinations(plan, is_offline=plan.options.offline or is_build) if plan.gor_options else []
+    checked = check_destinations(plan)
     faults = plan.replayer.warnings if plan.replayer is not None else ()
     memory_check = _memory(plan)
     executable, command_problem = (None, "") if is_build else _command(plan)
@@ -105,7 +107,7 @@ def examine(plan: Plan, command: Sequence[str]) -> Report:
     problems += [Problem(COMMAND, command_problem)] if command_problem else []
     for check in checked:
         problems += [Problem(DESTINATION, text) for text in destination_checks.problems(check, plan)]
-    problems += [] if is_build else [Problem(MEMORY, text) for text in _memory_problems(memory_check)]
+    problems += [Problem(MEMORY, text) for text in _memory_problems(memory_check)]
     return Report(
         plan=plan,
         executable=executable,
@@ -157,11 +159,12 @@ def _environment_changes(before: Mapping[str, str], after: Mapping[str, str]) ->
 def _memory(plan: Plan) -> MemoryCheck | None:
     if not plan.gor_options:
         return None
-    return MemoryCheck(memory.limit_bytes(), plan.options.buffer, plan.replayer_memory)
+    limit = None if plan.options.build else memory.limit_bytes()
+    return MemoryCheck(limit, plan.options.buffer, plan.replayer_memory)
 
 
 def _memory_problems(check: MemoryCheck | None) -> Iterator[str]:
-    if check is not None and check.percent > 100:
+    if check is not None and check.percent is not None and check.percent > 100:
         yield (
             f"the bounds add up to {check.percent} % of the memory limit: app and mirror would not fit together; lower "
             "--buffer and --replayer-memory"
@@ -187,13 +190,35 @@ def _warnings(
     yield from hints(command, plan.port)
     for check in checked:
         yield from destination_checks.warnings(check)
-    if memory_check is not None and 50 < memory_check.percent <= 100 and not plan.options.build:
-        yield (
-            f"the bounds add up to {memory_check.percent} % of the memory limit: --buffer and --replayer-memory lower "
-            "them"
-        )
-    if plan.options.app_socket is not None and plan.app_socket is not None and _has_listener(plan.app_socket):
-        yield f"somebody listens on {plan.app_socket} already, and would be taken for the app"
+    percent = memory_check.percent if memory_check is not None else None
+    if percent is not None and 50 < percent <= 100:
+        yield f"the bounds add up to {percent} % of the memory limit: --buffer and --replayer-memory lower them"
+    yield from _repeated(checked)
+    if plan.options.app_socket is not None and plan.app_socket is not None and not plan.options.build:
+        yield from _socket_warnings(plan.app_socket)
+
+
+def _repeated(checked: Sequence[DestinationCheck]) -> Iterator[str]:
+    """The same one may be meant twice, to double its load; it may also be in gor.options and in --to by mistake."""
+    first: dict[str, DestinationCheck] = {}
+    for check in checked:
+        if check.option.name != "output-http":
+            continue
+        before = first.setdefault(check.option.value.partition("|")[0], check)
+        if before is not check:
+            where = f"{before.option.where}, {check.option.where}"
+            yield f"{check.shown} is there twice ({where}): it gets every copy twice"
+
+
+def _socket_warnings(path: str) -> Iterator[str]:
+    folder = os.path.dirname(path) or os.curdir
+    if _has_listener(path):
+        yield f"somebody listens on {path} already, and would be taken for the app"
+    elif os.path.isdir(folder):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            yield f"--app-socket {path}: no socket can be made in {folder}, which is not this user's to write to"
+    elif not os.path.isdir(os.path.dirname(folder) or os.curdir):
+        yield f"--app-socket {path}: its folder can't be made, because the one above it is not there"
 
 
 def _has_listener(path: str) -> bool:

@@ -53,17 +53,17 @@ def main() -> int:
         return error.status
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except Exception:  # before the app is started, whoever called us can still run it by itself
+    except Exception as error:  # before the app is started, whoever called us can still run it by itself
         if not itself.app_was_started():
+            if isinstance(error, BrokenPipeError):  # nobody reads our help or plan to its end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return 0
             raise
         from traceback import print_exc
 
         print_exc()
         print(f"Error: a defect of {PROGRAM} has ended it; please report what is above", file=sys.stderr)
         return _DEFECT
-    except BrokenPipeError:  # nobody reads our help or plan to its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     finally:
         log.close()
 

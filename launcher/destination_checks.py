@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from launcher.probe import Reached, Step, Target, reach
 from launcher.proxies import Proxy, UnusableProxy, proxy_for
 
 _DAYS_TO_TELL = 14.0  # a certificate's last ones
+_NOT_CONNECTED = ("output-stdout", "output-null", "output-file")
 _VERIFIES_SINCE = (1, 3)  # gor; and knows proxies
 
 
@@ -29,20 +31,29 @@ class DestinationCheck:
     why_not: str  # it was not tried; empty: it was
 
     @property
+    def address(self) -> str:
+        """As it may be printed, without its limit."""
+        return self.option.shown.partition("|")[0]
+
+    @property
     def shown(self) -> str:
-        return self.option.shown if self.option.name == "output-http" else f"--{self.option.name} {self.option.shown}"
+        """The output as people know it."""
+        if self.option.name == "output-http":
+            return self.address
+        return f"--{self.option.name}{'' if self.option.value == 'true' else ' ' + self.address}"
 
 
-def check_destinations(plan: Plan, *, is_offline: bool) -> list[DestinationCheck]:
+def check_destinations(plan: Plan) -> list[DestinationCheck]:
     """Every output in its order. Takes at most `probe.TOTAL_SECONDS` and a little."""
+    offline = "--build" if plan.options.build else "--offline" if plan.options.offline else ""
     outputs = [option for option in plan.gor_options if is_output(option)]
     targets = [_target(option, plan) for option in outputs]
-    wanted = [] if is_offline else [target for target in targets if isinstance(target, Target)]
+    wanted = [] if offline else [target for target in targets if isinstance(target, Target)]
     found = iter(reach(wanted))
     checks = []
     for option, target in zip(outputs, targets, strict=True):
-        is_tried = isinstance(target, Target) and not is_offline
-        why_not = target if isinstance(target, str) else "" if is_tried else "not tried: --offline"
+        is_tried = isinstance(target, Target) and not offline
+        why_not = target if isinstance(target, str) else "" if is_tried else f"not tried: {offline}"
         way = "by the proxy that the environment names" if isinstance(target, Target) and target.proxy else ""
         checks.append(DestinationCheck(option, limit_of(option), way, next(found) if is_tried else None, why_not))
     return checks
@@ -56,6 +67,8 @@ def problems(check: DestinationCheck, plan: Plan) -> Iterator[str]:
         yield f"{where}: {_in_words(failure)}"
     elif check.why_not and _unusable_proxy(check.option, plan):
         yield f"{where}: {check.why_not}"
+    if check.option.name == "output-file" and (reason := _why_no_file(check.option)):
+        yield f"{where}: {reason}"
     if reason := _why_same_app(check, plan):
         yield f"{where} is this app itself: {reason}; it would get every request twice"
 
@@ -78,9 +91,7 @@ def _target(option: GorOption, plan: Plan) -> Target | str:
         host, port = dialed(split_limit(option.value)[0])
         return Target(host or "localhost", port)
     if option.name != "output-http":
-        return "nothing to connect to" if option.name in ("output-stdout", "output-null", "output-file") else (
-            "not tried: only gor can connect to it"
-        )
+        return "none is needed" if option.name in _NOT_CONNECTED else "not tried: only gor can connect to it"
     destination, _ = parse_destination(option.value)
     proxy = _proxy(option, plan)
     if isinstance(proxy, UnusableProxy):
@@ -116,6 +127,17 @@ def _verifies(plan: Plan) -> bool:
 
 def _in_words(failure: Step) -> str:
     return f"no connection: {failure.text}" if failure.name == "connection" else failure.text
+
+
+def _why_no_file(option: GorOption) -> str:
+    """Why nothing can be written; the name's patterns, such as %Y, are not followed. Empty if it can."""
+    name = split_limit(option.value)[0]
+    folder = os.path.dirname(name) or os.curdir
+    if "%" in folder or name.startswith("s3://"):
+        return ""
+    if not os.path.isdir(folder):
+        return "its folder is not there: nothing makes it"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else "its folder can't be written to"
 
 
 # ---- is it this app? -----------------------------------------------------------------------------------------------

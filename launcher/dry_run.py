@@ -8,10 +8,12 @@ import sys
 from collections.abc import Sequence
 
 from launcher import __version__, gor_words, port_holders
+from launcher.brakes import FULL_PERCENT
 from launcher.checks import (
+    COMMAND,
     CONNECTION_BYTES,
-    DESTINATION,
     LAUNCHER_BYTES,
+    MEMORY,
     Change,
     PortCheck,
     Report,
@@ -20,7 +22,8 @@ from launcher.checks import (
 from launcher.destination_checks import DestinationCheck
 from launcher.gor_flags import GorOption
 from launcher.gor_masking import without_credentials
-from launcher.options import format_size, rough_size
+from launcher.launcher_options import LauncherOptions
+from launcher.options import format_size
 from launcher.plan import Mode, Plan
 from launcher.printing import Printer
 
@@ -36,6 +39,7 @@ def print_plan(plan: Plan, command: Sequence[str]) -> int:
         print(as_json(report))
     else:
         _Pages(Printer(sys.stdout, plan.environ), report).print()
+    sys.stdout.flush()  # here, where it is known what a reader that has gone away means
     return 1 if report.problems else 0
 
 
@@ -65,7 +69,7 @@ class _Pages:
             row("because", plan.reason)
         if report.clients_port is not None:
             verb = "it listens on" if plan.mode is Mode.ALONE else "clients come to"
-            when = "" if plan.mode is Mode.ALONE else ", once the app accepts connections"
+            when = "" if plan.mode is Mode.ALONE else " once the app accepts"
             self._port("port", f"{verb} {_host_port(plan.host, report.clients_port.port)}{when}", report.clients_port)
         if report.app_port is not None:
             port = report.app_port.port
@@ -75,8 +79,11 @@ class _Pages:
         row("command", shown_command(plan.app.argv) or "none given")
         if report.executable is not None:
             row("its file", report.executable)
+        elif any(problem.kind == COMMAND for problem in report.problems):
+            self._printer.marked_row("its file", "FAILED", "red", "it can't be started")
         if plan.port is not None:
-            row("environment", ", ".join([*map(_change, report.environment), "all else as it is"]))
+            changes = ", ".join(map(_change, report.environment))
+            row("environment", f"{changes}, all else as it is" if changes else "all as it is")
 
     def _port(self, label: str, text: str, check: PortCheck) -> None:
         if check.is_free is None:
@@ -85,7 +92,8 @@ class _Pages:
             self._printer.marked_row(label, "free", "green", text)
         else:
             holder = port_holders.in_words(check.host, check.port)
-            self._printer.marked_row(label, "TAKEN", "red", f"by {holder}; {text}")
+            where = _host_port(check.host, check.port)
+            self._printer.marked_row(label, "TAKEN", "red", f"{where}, by {holder}")
 
     def _copies(self) -> None:
         report, plan, row = self._report, self._plan, self._printer.row
@@ -100,6 +108,10 @@ class _Pages:
             row("without", ", ".join(options.drop_header))
         if plan.replayer is not None:
             row("sent on by", f"{_replayer(plan)}, because {plan.replayer.reason}")
+        if pauses := pauses_in_words(plan.options):
+            row("pause", pauses)
+        if plan.options.until is not None:
+            row("end", f"by themselves, --until {plan.options.until.text}")
         for fault in report.faults:
             self._printer.marked_row("its fault", "!", "yellow", fault)
         for option in gor_words.others(plan.gor_options):
@@ -122,18 +134,18 @@ class _Pages:
         check = self._report.memory
         assert check is not None
         self._printer.heading("Memory, at most")
-        self._printer.row("launcher", f"{rough_size(LAUNCHER_BYTES)}, and {format_size(CONNECTION_BYTES)} a connection")
-        self._printer.row("copies", f"{rough_size(check.buffer)} (--buffer)")
-        self._printer.row("replayers", f"{rough_size(check.replayers)} (--replayer-memory)")
-        self._printer.row("together", f"{rough_size(check.total)}, {check.percent} % of the limit, "
-                          f"{rough_size(check.limit)}")  # fmt: skip
+        self._printer.row("launcher", f"{_size(LAUNCHER_BYTES)}, and {_size(CONNECTION_BYTES)} a connection")
+        self._printer.row("copies", f"{_size(check.buffer)} (--buffer)")
+        self._printer.row("replayers", f"{_size(check.replayers)} (--replayer-memory)")
+        share = "" if check.limit is None else f", {check.percent} % of the limit, {_size(check.limit)}"
+        self._printer.row("together", f"{_size(check.total)}{share}")
 
     def _findings(self) -> None:
         report, printer = self._report, self._printer
         if report.risks:
             printer.heading("Risks")
             for risk in report.risks:
-                printer.item("!", "yellow", risk.text, f"-> {risk.remedy}")
+                printer.item("!", "yellow", risk.text, risk.remedy)
         if report.warnings:
             printer.heading("Warnings")
             for warning in report.warnings:
@@ -142,21 +154,31 @@ class _Pages:
             printer.heading("Problems")
             for number, problem in enumerate(report.problems, 1):
                 printer.item(f"{number}.", "red", problem.text)
-        printer.heading("Result")
-        printer.text(result(report), "red" if report.problems else "green")
+        printer.text("")
+        printer.text(f"Result: {result(report)}", "red" if report.problems else "green")
 
 
 def result(report: Report) -> str:
     """What the launcher would do, in a sentence."""
-    failing = sum(problem.kind == DESTINATION for problem in report.problems)
-    return {
-        "fine": f"Fine{', but look at the risks' if report.risks else ''}.",
-        "refused": "The launcher would exit with 2, because of --strict.",
-        "not-started": "The app would not start.",
-        "unmirrored": "The launcher would run the app unmirrored.",
-        "unwell": "The app would run, but copies would not get where they should."
-        if failing else "The app would run, but there may not be memory enough.",
-    }[report.outcome]  # fmt: skip
+    if not report.problems and report.plan.mode is not Mode.MIRROR:
+        return "fine; nothing would be copied"
+    if not report.problems:
+        return "fine, but look at the risks" if report.risks else "fine"
+    number = len(report.problems)
+    is_memory = all(problem.kind == MEMORY for problem in report.problems)
+    ending = {
+        "refused": "the launcher would exit with 2, because of --strict",
+        "not-started": "the app would not start",
+        "unmirrored": "the launcher would run the app unmirrored",
+        "unwell": "the memory may not be enough" if is_memory else "copies would not get where they should",
+    }[report.outcome]
+    return f"{number} problem{'s' * (number > 1)}; {ending}"
+
+
+def pauses_in_words(options: LauncherOptions) -> str:
+    """When the launcher's own brakes are pulled."""
+    cpu = f"the replayers take more than {options.max_cpu:g} % of a core, or " if options.max_cpu is not None else ""
+    return f"while {cpu}memory is {FULL_PERCENT:g} % full"
 
 
 def shown_command(argv: Sequence[str]) -> str:
@@ -181,6 +203,13 @@ def _value(option: GorOption) -> str:
 
 def _time(milliseconds: float) -> str:
     return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
+
+
+def _size(value: int) -> str:
+    for unit, exponent in (("GiB", 3), ("MiB", 2), ("KiB", 1)):
+        if value >= 1024**exponent:
+            return f"{value / 1024**exponent:.{exponent == 3:d}f} {unit}"
+    return f"{value} B"
 
 
 def _host_port(host: str, port: int) -> str:

@@ -72,6 +72,8 @@ def _copies(report: Report) -> dict[str, Any]:
         "sample_percent": options.sample,
         "max_request_bytes": plan.max_request,
         "dropped_headers": list(options.drop_header),
+        "max_cpu_percent": options.max_cpu,
+        "until": options.until.text if options.until is not None else None,
         "filters": list(report.filters),
         "changes": list(report.changes),
         "settings": [
@@ -98,7 +100,7 @@ def _destination(check: DestinationCheck) -> dict[str, Any]:
     reached = check.reached
     return {
         "output": check.option.name,
-        "address": check.option.shown,
+        "address": check.address,
         "where": check.option.where,
         "limit": check.limit or None,
         "is_reached": None if reached is None else reached.failure is None,

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher import addresses, itself, memory, port_holders
+from launcher import addresses, itself, memory
 from launcher.app_command import AppCommand, mentions_socket, move, stay
 from launcher.environment import is_dyno
 from launcher.executable import CannotStart, find_executable
@@ -136,12 +136,16 @@ class _Planner:
     def _check_port(self, host: str, port: int) -> None:
         refusal = addresses.why_not_free(host, port)
         if refusal is not None:
-            holder = f" by {port_holders.in_words(host, port)}" if self._may_look_for(refusal) else ""
+            holder = self._holder(host, port) if refusal == os.strerror(errno.EADDRINUSE) else ""
             self._problems.append(f"port {port} of {host} can't be listened on: {refusal}{holder}")
 
-    def _may_look_for(self, refusal: str) -> bool:
+    def _holder(self, host: str, port: int) -> str:
         """Whose a port is takes a look at every process: before an app's start there is no time for it."""
-        return self._options.dry_run and refusal == os.strerror(errno.EADDRINUSE)
+        if not self._options.dry_run:
+            return ""
+        from launcher import port_holders
+
+        return f" by {port_holders.in_words(host, port)}"
 
     def _check_destinations(self, gor_options: Sequence[GorOption], port: int) -> None:
         """A copy that came back here would not be copied again, but the app would get every request twice."""
@@ -171,7 +175,7 @@ class _Planner:
         if app_port == port:
             self._problems.append(f"--app-port must differ from the clients' port, {port}")
         elif not self._options.build and not addresses.is_free(addresses.any_host(), app_port):
-            holder = f" by {port_holders.in_words(addresses.any_host(), app_port)}" if self._options.dry_run else ""
+            holder = self._holder(addresses.any_host(), app_port)
             self._problems.append(f"--app-port {app_port} is taken{holder}: leave it out, then a free one is chosen")
 
     def _why_not_mirrored(self, port: int | None) -> str:

@@ -123,6 +123,7 @@ def _shown_command(folder: Path) -> str:
             words = file.read(_MAX_COMMAND_BYTES).rstrip(b"\0").split(b"\0")
     except OSError:
         words = []
+    words[:1] = [word.rpartition(b"/")[2] for word in words[:1]]
     shown = " ".join(_without_secrets([os.fsdecode(word) for word in words]))
     return (shown if len(shown) <= _MAX_SHOWN else shown[: _MAX_SHOWN - 3] + "...") or "ended since"
 

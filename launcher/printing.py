@@ -42,8 +42,8 @@ class Printer:
             self._stream.write(self._coloured(line, "bold") + "\n")
 
     def text(self, text: str, colour: str = "") -> None:
-        """From the left edge."""
-        for line in self._wrapped(plain(text), 0, _INDENT):
+        """From the left edge; an empty one makes an empty line."""
+        for line in self._wrapped(plain(text), 0, _INDENT) or [""]:
             self._stream.write(self._coloured(line, colour) + "\n")
 
     def row(self, label: str, text: str) -> None:
@@ -60,7 +60,7 @@ class Printer:
         head = f"{'':{_INDENT}}{mark} "
         self._write(head, plain(text), (f"{'':{_INDENT}}", mark, colour))
         if remedy:
-            for line in self._wrapped(plain(remedy), len(head) + 2, len(head) + 2):
+            for line in self._wrapped(f"-> {plain(remedy)}", len(head) + 2, len(head) + 5):
                 self._stream.write(f"{line}\n")
 
     def _write(self, head: str, text: str, marked: tuple[str, str, str] | None = None) -> None:
