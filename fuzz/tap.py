@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fuzz import framer
@@ -13,6 +13,7 @@ from launcher.framing import Body, End, Head
 from launcher.mirror import Mirror, MirrorSettings
 from launcher.mirror_queue import RECORD_OVERHEAD_BYTES, Budget, MirrorQueue
 from launcher.records import request_of
+from launcher.selection import ALL, SampleBy, Selection
 from tests.framing_cases import CASES
 from tests.framing_oracles import Llhttp, completed, cut, framed
 
@@ -22,12 +23,25 @@ AMPLE = 1 << 20
 BUFFERS = (AMPLE, 700, 1500, 300)
 LARGEST = (AMPLE, 100, 400)
 SAMPLES = (100, 100, 50, 0)
+RATES = (None, None, 1e-9, 0)  # no limit, the first one only, none: the clock makes no difference
+SELECTIONS: Sequence[tuple[Selection, Callable[[bytes, bytes], bool]]] = (  # and what each wants of method and path
+    (ALL, lambda method, path: True),
+    (Selection(methods=("GET", "OPTIONS")), lambda method, path: method in (b"GET", b"OPTIONS")),
+    (Selection(paths=("^/.", "[*]")), lambda method, path: (path[:1] == b"/" and path != b"/") or b"*" in path),
+    (Selection(methods=("POST",), not_paths=("b|c$",)),
+     lambda method, path: method == b"POST" and b"b" not in path and path[-1:] != b"c"),
+    (Selection(sample_by=SampleBy("cookie", "a")), lambda method, path: True),
+    (Selection(sample_by=SampleBy("header", "Host")), lambda method, path: True),
+    (Selection(sample_by=SampleBy("client")), lambda method, path: True),
+)  # fmt: skip
+PEERS = (("10.0.0.1", 1), ("::ffff:8.8.8.8", 1, 0, 0), "")
 ONE_HOP = {b"connection", b"keep-alive", b"expect", b"proxy-connection", b"upgrade"}
 NEEDED = {b"host", b"content-length", b"transfer-encoding", b"", b"close"}
 GUARD = b"X-Traffic-Duplicator: 1\r\n"
 WORDS = (
     *framer.WORDS, APP, GUARD, b"HTTP/1.1 101 S\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 103 E\r\n\r\n",
     b"Connection: x, cookie\r\n", b"Keep-Alive: 5\r\n", b"Cookie: a\r\n",
+    b"Cookie: a=1; b=2\r\n", b"X-Forwarded-For: 1.2.3.4, 5.6.7.8\r\n", b"GET http://h?b ", b"OPTIONS * ",
 )  # fmt: skip
 
 
@@ -36,7 +50,8 @@ def seeds() -> dict[str, bytes]:
     answers = (b"HTTP/1.1 103 E\r\n\r\nHTTP/1.1 404 N\r\n\r\n" * 2, b"HTTP/1.1 101 S\r\n\r\n", b"")
     cases = [case for case in CASES if len(case.data) < 1000]
     return {
-        case.name: bytes([number % 4, number % 3, 0, number % 5, 0, 7, 0, 29]) + case.data + APP + answers[number % 3]
+        case.name: bytes([number % 4 + 4 * (number % 7), number % 3 + 3 * (number % 4), 0, number % 5, 0, 7, 0, 29])
+        + case.data + APP + answers[number % 3]
         for number, case in enumerate(cases)
     }
 
@@ -46,7 +61,9 @@ class Scene:
     """What one input says."""
 
     settings: MirrorSettings
-    sample_percent: float
+    controls: Controls
+    wants: Callable[[bytes, bytes], bool]  # the method and the path
+    peer: object
     buffer_bytes: int
     answers: Sequence[bytes]  # in pieces
     raises_after: int | None  # as many pieces
@@ -57,8 +74,8 @@ class Scene:
         random.seed(7)
         budget = Budget(self.buffer_bytes)
         queues = [MirrorQueue(budget, self.buffer_bytes // 2, FeedCounters()) for _ in range(2)]
-        mirror = Mirror(queues, budget, self.settings, Controls(sample_percent=self.sample_percent))
-        tap = mirror.new_tap()
+        mirror = Mirror(queues, budget, self.settings, self.controls)
+        tap = mirror.new_tap(lambda: self.peer)
         answers = iter(self.answers)
         for number, piece in enumerate(pieces):
             if number == self.raises_after:
@@ -104,12 +121,15 @@ def check(data: bytes) -> Hashable:
     """Raises AssertionError if the tap breaks a promise. Returns which counters counted: a new value is news."""
     steering, rest = data[:STEERING_BYTES].ljust(STEERING_BYTES, b"\0"), data[STEERING_BYTES:]
     stream, _, answers = rest.partition(APP)
+    selection, wants = SELECTIONS[(steering[0] >> 2) % len(SELECTIONS)]
+    number = steering[1] // 3
     scene = Scene(
         MirrorSettings(
             drop_headers=("Cookie",) if steering[2] & 4 else (),
-            max_request_bytes=LARGEST[steering[1] % 3], split_output=bool(steering[2] & 8),
+            max_request_bytes=LARGEST[steering[1] % 3], split_output=bool(steering[2] & 8), selection=selection,
         ),
-        SAMPLES[steering[2] % 4], BUFFERS[steering[0] % 4], cut(answers, range(0, len(answers), 1 + steering[3])),
+        Controls(sample_percent=SAMPLES[steering[2] % 4], rate_per_second=RATES[number % 4]), wants,
+        PEERS[number // 4 % 3], BUFFERS[steering[0] % 4], cut(answers, range(0, len(answers), 1 + steering[3])),
         steering[2] >> 5 if steering[2] & 16 else None,
     )  # fmt: skip
     pieces = cut(stream, [int.from_bytes(steering[at : at + 2], "big") for at in (4, 6)])
@@ -145,16 +165,25 @@ def assert_copies_are_those_requests(
         expected_copy(head, settings.drop_headers) + body
         for head, body in originals
         if len(head) + len(body) <= settings.max_request_bytes and b"\nx-traffic-duplicator:" not in head.lower()
+        and scene.wants(*method_and_path(head))
     ]
     for copies in scene.copies:
         remaining = iter(wanted)
         assert all(copy in remaining for copy in copies), "a copy is none of the requests, or out of order"
         for copy in copies:
             assert_is_one_request(copy)
-    has_no_obstacle = scene.buffer_bytes == AMPLE and scene.sample_percent == 100 and scene.raises_after is None
+    has_no_obstacle = scene.buffer_bytes == AMPLE and scene.controls.copies_all and scene.raises_after is None
     saw_all = counters["seen"] >= len(originals) and not counters["skipped_upgrade"] and not counters["incomplete"]
     if has_no_obstacle and saw_all:
         assert counters["offered"] == len(wanted), "a request was not offered"
+
+
+def method_and_path(head: bytes) -> tuple[bytes, bytes]:
+    method, target, _ = head.split(b" ", 2)
+    bare = target.split(b"?")[0]
+    if b"://" in bare and not bare.startswith(b"/"):
+        bare = b"/" + bare.split(b"://", 1)[1].partition(b"/")[2]
+    return method, bare
 
 
 def expected_copy(head: bytes, drop_headers: Iterable[str]) -> bytes:

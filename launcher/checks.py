@@ -114,7 +114,7 @@ def examine(plan: Plan, command: Sequence[str]) -> Report:
         environment=tuple(_environment_changes(plan.environ, plan.app.environ)),
         clients_port=_port(plan.host, plan.port, is_build) if plan.port is not None else None,
         app_port=_port(addresses.any_host(), plan.app_port, is_build) if _is_on_port(plan) else None,
-        selection=f"{plan.options.sample:g} % of the requests",
+        selection=plan.options.selected,
         filters=tuple(gor_words.filters(plan.gor_options)),
         changes=tuple(gor_words.changes(plan.gor_options)),
         destinations=tuple(checked),

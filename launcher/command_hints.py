@@ -12,8 +12,8 @@ _SHELL_ONLY = frozenset(
 )
 # Flags of the launcher's that no app is likely to have: behind COMMAND they are the app's words.
 _OURS_ALONE = frozenset(
-    "--to --gor-options --replayer --app-port --app-socket --sample --drop-header --max-request --replayer-memory "
-    "--stats-interval --drain-timeout".split()
+    "--to --gor-options --replayer --app-port --app-socket --sample --sample-by --not-path --drop-header --max-request "
+    "--replayer-memory --stats-interval --drain-timeout".split()
 )
 _TYPOGRAPHY = "\u2018\u2019\u201c\u201d\u2013\u2014\u2212"  # curly quotes, dashes, the minus sign
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)

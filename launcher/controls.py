@@ -10,11 +10,33 @@ class Controls:
     """The live values, which start as they were configured."""
 
     def __init__(self, *, sample_percent: float = 100, rate_per_second: float | None = None) -> None:
-        self.sample_percent = sample_percent
-        self.rate_per_second = rate_per_second  # copies a second at most; None: no limit
+        self._sample_percent = sample_percent
+        self._rate_per_second = rate_per_second
         self.is_on = True  # as --control says
         self._pauses: dict[str, str] = {}
-        self.is_copying = True  # neither turned off nor paused: kept, because each request asks
+        self.is_copying = True  # neither turned off nor paused
+        self.copies_all = True  # and neither sample nor rate leaves anything out: kept, because each request asks
+        self._update()
+
+    @property
+    def sample_percent(self) -> float:
+        """The share of what is wanted that is copied."""
+        return self._sample_percent
+
+    @sample_percent.setter
+    def sample_percent(self, percent: float) -> None:
+        self._sample_percent = percent
+        self._update()
+
+    @property
+    def rate_per_second(self) -> float | None:
+        """Copies a second at most; None: no limit."""
+        return self._rate_per_second
+
+    @rate_per_second.setter
+    def rate_per_second(self, rate: float | None) -> None:
+        self._rate_per_second = rate
+        self._update()
 
     @property
     def pauses(self) -> dict[str, str]:
@@ -37,3 +59,4 @@ class Controls:
 
     def _update(self) -> None:
         self.is_copying = self.is_on and not self._pauses
+        self.copies_all = self.is_copying and self._sample_percent >= 100 and self._rate_per_second is None

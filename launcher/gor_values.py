@@ -103,14 +103,15 @@ _GROUP_NOT_IN_GO = re.compile(r"\(\?(?:=|!|<=|<!|>|#)")  # look-around, atomic g
 Checked = tuple[str, list[str]]  # the value for gor, and warnings
 
 
-def _regexp(text: str, *, part: str = "") -> None:
-    """Refuses what Go refuses. What only the built-in replayer does not know passes: gor takes it, it says so."""
+def regular_expression(text: str, *, part: str = "", for_gor: bool = True) -> None:
+    """Refuses what Go refuses. What only our own engine does not know passes `for_gor`: who uses it says so."""
     from launcher import go_regexp  # it takes some milliseconds, and few use it
 
     try:
         go_regexp.check_go(text)
-    except go_regexp.GoUnsupported:
-        return
+    except go_regexp.GoUnsupported as error:
+        if not for_gor:
+            raise ValueError(f"a regular expression that can be had here: {error}") from None
     except go_regexp.GoSyntaxError as error:
         raise ValueError(
             f"a regular expression{part}, {_hint(text) or f'which for Go has this fault: {error}'}"
@@ -153,7 +154,7 @@ def _set_header(text: str) -> Checked:
 def _header_filter(text: str) -> Checked:
     name, colon, regexp = text.partition(":")
     _header_name(name if colon else "")  # gor doesn't trim it here: with a space behind it no header would match
-    _regexp(regexp.strip())
+    regular_expression(regexp.strip())
     return text, []
 
 
@@ -163,7 +164,7 @@ def _rewrite_header(text: str) -> Checked:
     regexp, comma, new = rest.strip().partition(",")
     if not comma:
         raise ValueError("a header's name, a colon, a regular expression, a comma, what to put in its place")
-    _regexp(regexp, part=" before the first comma")
+    regular_expression(regexp, part=" before the first comma")
     if _NOT_IN_A_VALUE.search(new):
         raise ValueError("a rule that puts no line ends and other control characters into a header")
     return text, []
@@ -173,14 +174,14 @@ def _rewrite_url(text: str) -> Checked:
     regexp, colon, new = text.partition(":")
     if not colon:
         raise ValueError("a regular expression, a colon, what to put in its place, such as /v1/(.*):/v2/$1")
-    _regexp(regexp, part=" before the first colon")
+    regular_expression(regexp, part=" before the first colon")
     if re.search(r"[\x00-\x20\x7f]", new):
         raise ValueError("a rule that puts no spaces, line ends and control characters into a URL (%20 is a space)")
     return text, _path_warnings(regexp)
 
 
 def _url_filter(text: str) -> Checked:
-    _regexp(text)
+    regular_expression(text)
     return text, _path_warnings(text)
 
 
@@ -197,7 +198,7 @@ def _method(text: str) -> Checked:
 
 
 def _basic_auth(text: str) -> Checked:
-    _regexp(text)
+    regular_expression(text)
     return text, []
 
 

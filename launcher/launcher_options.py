@@ -10,6 +10,7 @@ from launcher.command_hints import typography_hint
 from launcher.destinations import parse_destination
 from launcher.options import declared, option
 from launcher.records import UNDROPPABLE_HEADERS
+from launcher.selection import SampleBy, Selection, explained, parse_methods, parse_path, parse_sample_by
 from launcher.until import Until, until
 
 DEFAULT_GOR_OPTIONS = "config/gor.options"
@@ -88,9 +89,30 @@ class LauncherOptions:
         metavar="PATH", parse=_socket_path, env="TRAFFIC_DUPLICATOR_APP_SOCKET",
         default_text="none; one in a private folder if the command has {socket}",
     )  # fmt: skip
+    methods: tuple[str, ...] = option(
+        "--methods", "which requests to mirror: safe (GET, HEAD, OPTIONS), all, or a list such as GET,POST",
+        metavar="safe|LIST", parse=parse_methods, env="TRAFFIC_DUPLICATOR_METHODS", default=(), default_text="all",
+    )  # fmt: skip
+    path: tuple[str, ...] = option(
+        "--path", "mirror only requests to paths in which this regular expression of Go's is found, such as ^/api/",
+        metavar="REGEXP", parse=parse_path, env="TRAFFIC_DUPLICATOR_PATH", default_text="all", repeatable=True,
+    )  # fmt: skip
+    not_path: tuple[str, ...] = option(
+        "--not-path", "mirror no requests to paths in which this one is found",
+        metavar="REGEXP", parse=parse_path, env="TRAFFIC_DUPLICATOR_NOT_PATH", default_text="none", repeatable=True,
+    )  # fmt: skip
     sample: float = option(
         "--sample", "the share of requests to mirror",
         metavar="PERCENT", parse=o.percent, env="TRAFFIC_DUPLICATOR_SAMPLE", default=100.0, default_text="100",
+    )  # fmt: skip
+    sample_by: SampleBy | None = option(  # noqa: RUF009 - it declares a field
+        "--sample-by", "with --sample: the same users in or out, told apart by a cookie, a header or their address",
+        metavar="cookie:NAME|header:NAME|client", parse=parse_sample_by, env="TRAFFIC_DUPLICATOR_SAMPLE_BY",
+        default_text="each request by lot",
+    )  # fmt: skip
+    rate: float | None = option(
+        "--rate", "copies a second at most; judged last, so that only what is wanted counts",
+        metavar="N", parse=o.per_second, env="TRAFFIC_DUPLICATOR_RATE", default_text="no limit",
     )  # fmt: skip
     drop_header: tuple[str, ...] = option(
         "--drop-header", "a header that is removed from the copies, such as Authorization or Cookie",
@@ -154,6 +176,16 @@ class LauncherOptions:
         "", "false, 0, no or off: run the app as if the launcher were not there",
         metavar="true|false", parse=o.boolean, env="TRAFFIC_DUPLICATOR_ENABLED", default=True, default_text="true",
     )  # fmt: skip
+
+    @property
+    def selection(self) -> Selection:
+        """Which requests are copied, but for the share and the rate, which `Controls` may change."""
+        return Selection(methods=self.methods, paths=self.path, not_paths=self.not_path, sample_by=self.sample_by)
+
+    @property
+    def selected(self) -> str:
+        """Which requests are copied, in words."""
+        return explained(self.selection, sample_percent=self.sample, rate_per_second=self.rate)
 
 
 def value_flags() -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The copying path of one connection: client bytes in, records offered to every replayer's queue.
 
-framer -> loop guard, sampling, size -> redaction -> record -> queues. All in plain calls: nothing waits here. Each
+framer -> selector -> redaction -> record -> queues. All in plain calls: nothing waits here. Each
 request that the framer tells apart ends in exactly one of `TapCounters`. What is held of half-read requests and heads
 is charged to the same budget as the queues.
 
@@ -10,18 +10,20 @@ pipelined such a request behind others gets the first of their answers taken for
 
 from __future__ import annotations
 
-import random
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from launcher.controls import Controls
-from launcher.copied_head import HeadCopier, is_copy
+from launcher.copied_head import HeadCopier
 from launcher.counters import TapCounters
 from launcher.framing import END, Body, End, Framed, Framer, Head, Incomplete
 from launcher.mirror_queue import RECORD_OVERHEAD_BYTES, Budget, MirrorQueue
 from launcher.records import new_record
+from launcher.sampling import Peer
+from launcher.selection import ALL, Selection
+from launcher.selector import PeerName, Selector
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[^\r\n]*\r?\n")
 _SWITCHING_PROTOCOLS = 101
@@ -35,6 +37,8 @@ class MirrorSettings:
     drop_headers: tuple[str, ...] = ()
     max_request_bytes: int = 4 * 1024**2
     split_output: bool = False  # records go round the queues instead of to every one
+    selection: Selection = ALL
+    in_dyno: bool = False  # so that a router says whose a request is
 
 
 class Mirror:
@@ -50,23 +54,14 @@ class Mirror:
         self._queues = queues
         self._turn = 0
         self._copied_head = HeadCopier(settings.drop_headers)
+        self._selector = Selector(
+            settings.selection, self.controls, max_request_bytes=settings.max_request_bytes, in_dyno=settings.in_dyno
+        )
+        self.skips = self._selector.skips  # bound once: every request asks
 
-    def new_tap(self) -> RequestTap:
-        """A tap for one more connection."""
-        return RequestTap(self)
-
-    def skips(self, head: Head, body_bytes: int) -> str | None:
-        """The counter in which a request ends, as far as its head tells; None for one that is wanted."""
-        if head.marked and is_copy(head):
-            return "skipped_loop"
-        controls = self.controls
-        if not controls.is_copying:
-            return "skipped_paused"
-        if controls.sample_percent < 100 and random.random() * 100 >= controls.sample_percent:
-            return "skipped_sample"
-        if len(head.raw) + body_bytes > self.settings.max_request_bytes:
-            return "dropped_large"
-        return None
+    def new_tap(self, peer_name: PeerName | None = None) -> RequestTap:
+        """A tap for one more connection, whose client's socket tells its peer's name."""
+        return RequestTap(self, self._selector.peer(peer_name))
 
     def count(self, counter: str) -> None:
         """Adds one to a counter of the tap's, by its name."""
@@ -87,8 +82,9 @@ class Mirror:
 class RequestTap:
     """One connection's view of the mirror: what the relay shows its bytes to."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: Mirror, peer: Peer) -> None:
         self._mirror = mirror
+        self._peer = peer
         self._counters = mirror.counters
         self._budget = mirror.budget
         self._framer = Framer()
@@ -173,7 +169,7 @@ class RequestTap:
     def _copy_whole(self, head: Head, body: bytes) -> None:
         """As `_begin`, `_keep` and `_complete`, for a request of which nothing need be kept in between."""
         mirror = self._mirror
-        skipped = mirror.skips(head, len(body))
+        skipped = mirror.skips(head, len(body), self._peer)
         if skipped is not None:
             self._end_as(skipped)
         else:
@@ -185,7 +181,7 @@ class RequestTap:
     def _begin(self, head: Head) -> None:
         self._switches = head.switches
         self._is_connect = head.method == b"CONNECT"
-        skipped = self._mirror.skips(head, head.body_length or 0)
+        skipped = self._mirror.skips(head, head.body_length or 0, self._peer)
         if skipped is not None:
             self._end_as(skipped)
             return

@@ -192,6 +192,14 @@ def percent(text: str) -> float:
     return value
 
 
+def per_second(text: str) -> float:
+    """More than 0, at most a million, a second: `50`, `0.5`, `50/s`."""
+    value = number(text.strip().removesuffix("/s"))
+    if value is None or not 0 < value <= 1_000_000:
+        raise ValueError(f"a number a second, more than 0 and at most a million, not {text!r}")
+    return value
+
+
 def seconds(text: str) -> float:
     """0 to 86400 (a day), in seconds: `60`, `0.5`, `60s`."""
     value = number(text.strip().removesuffix("s"))

@@ -11,6 +11,7 @@ import errno
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import trio
 
@@ -31,6 +32,8 @@ _FULL_BACKLOG_RETRY_SECONDS = 0.01  # a Unix socket's full backlog gives EAGAIN 
 _SILENT_HALF_CLOSED_SECONDS = 60.0
 _SILENT_DRAIN_SECONDS = 1.0
 
+NewTap = Callable[[Callable[[], Any]], Tap]  # takes the client's socket's `getpeername`
+
 
 @dataclass(frozen=True)
 class AppAddress:
@@ -49,7 +52,7 @@ class Relay:
         poller: Poller,
         app: AppAddress,
         *,
-        new_tap: Callable[[], Tap] | None,
+        new_tap: NewTap | None,
         app_refused: Callable[[], None],
         counters: RelayCounters | None = None,
     ) -> None:
@@ -234,7 +237,7 @@ class Relay:
 
     def _connected(self, pair: Pair) -> None:
         self._connect_is_over()
-        pair.start(self._new_tap() if self._new_tap is not None else None)
+        pair.start(self._new_tap(pair.client.sock.getpeername) if self._new_tap is not None else None)
 
     def _connect_failed(self, pair: Pair, code: int) -> None:
         self._connect_is_over()

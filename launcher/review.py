@@ -79,7 +79,7 @@ def _summary(plan: Plan) -> str:
     outputs = [option for option in plan.gor_options if is_output(option)]
     shown = [option.shown if option.name == "output-http" else f"--{option.name} {option.shown}" for option in outputs]
     to = log.masked(" and ".join(shown))
-    return f"copies {plan.options.sample:g} % of the requests to {to}, sent on by {plan.replayer.shown}"
+    return f"copies {plan.options.selected} to {to}, sent on by {plan.replayer.shown}"
 
 
 def _say(text: str) -> None:

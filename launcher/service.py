@@ -25,10 +25,9 @@ from launcher.gor_processes import plan_processes
 from launcher.log import log
 from launcher.mirror import Mirror, MirrorSettings
 from launcher.mirror_queue import Budget, MirrorQueue
-from launcher.pair import Tap
 from launcher.plan import Mode, Plan
 from launcher.poller import Poller
-from launcher.relay import AppAddress, Relay
+from launcher.relay import AppAddress, NewTap, Relay
 from launcher.replay_protocol import MAX_DRAIN_SECONDS, DestinationFailed
 from launcher.replayers import Launch, Replayer
 from launcher.snapshot import Configuration, Snapshot
@@ -51,7 +50,7 @@ def run(plan: Plan, app: AppProcess) -> int:
 async def _serve(plan: Plan, app: AppProcess, launches: Sequence[tuple[str, Launch]]) -> int:
     """Without launches the app is relayed and nothing is copied."""
     poller = Poller()
-    new_tap: Callable[[], Tap] | None = None
+    new_tap: NewTap | None = None
     connections = RelayCounters()
 
     def new_relay(address: AppAddress, app_refused: Callable[[], None]) -> Relay:
@@ -106,8 +105,10 @@ class Mirroring:
             drop_headers=plan.options.drop_header,
             max_request_bytes=plan.max_request,
             split_output=plan.splits_output,
+            selection=plan.options.selection,
+            in_dyno=plan.in_dyno,
         )
-        self.controls = Controls(sample_percent=plan.options.sample)
+        self.controls = Controls(sample_percent=plan.options.sample, rate_per_second=plan.options.rate)
         queues = [replayer.feed.queue for replayer in self.replayers]
         self.mirror = Mirror(queues, budget, settings, self.controls)
         self._stats = Stats(self.mirror, self.replayers, connections, plan.environ.get("DYNO"))
@@ -124,7 +125,10 @@ class Mirroring:
         assert choice is not None
         to = " ".join(_shown(option) for option in self._plan.gor_options if is_output(option))
         until = shown_time(time.time() + seconds_left) if seconds_left < math.inf else None
-        log("mirroring", to=to, replayer=choice.shown, because=choice.reason, until=until)
+        log(
+            "mirroring", to=to, copies=self._plan.options.selected, replayer=choice.shown, because=choice.reason,
+            until=until,
+        )  # fmt: skip
         for replayer in self.replayers:
             nursery.start_soon(_run_walled, replayer)
         nursery.start_soon(self._brake)

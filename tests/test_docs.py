@@ -14,6 +14,7 @@ from launcher.launcher_options import LauncherOptions
 from launcher.options import declared
 from launcher.replay.inputs import INPUT_COUNTERS
 from launcher.replay.outcomes import OUTCOMES
+from tests import evenness
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,6 +40,7 @@ TABLES = {
     ("docs/counters.md", "connection-counters"): meanings_table(meanings(RelayCounters).items()),
     ("docs/counters.md", "middleware-counters"): meanings_table(meanings(MiddlewareCounters).items()),
     ("docs/counters.md", "outcomes"): meanings_table(OUTCOMES.items()),
+    ("docs/selection.md", "evenness"): evenness.table(),
     ("docs/replayer.md", "input-counters"): meanings_table(INPUT_COUNTERS.items()),
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fuzz.__main__ import NOT_HERE, SEEDS, TARGETS, dictionary, outcome, seed_files
-from launcher import copied_head, framing, http_grammar, mirror
+from launcher import copied_head, framing, http_grammar, mirror, selector
 from launcher.http_grammar import Framing, judge_framing
 from launcher.replay import frames, responses
 
@@ -61,7 +61,7 @@ def leaves_the_first(*head):
         ("framer", framing.Framer, "skip", lambda framer, nbytes: []),
         ("framer", framing.Framer, "receive_eof", lambda framer: []),
         ("tap", mirror.RequestTap, "_release", lambda tap: setattr(tap, "_request", None)),
-        ("tap", mirror.Mirror, "skips", lambda self, head, body_bytes: "skipped_sample"),
+        ("tap", selector.Selector, "skips", lambda self, head, body_bytes, peer: "skipped_sample"),
         ("tap", copied_head, "_without_hop", lambda raw, marked: raw),
         ("responses", responses, "_framing", lambda headers: (0, False, frozenset())),
         ("frames", frames.FrameReader, "next_frame", lambda reader: None),

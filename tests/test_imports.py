@@ -14,11 +14,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # pure: words, bytes and numbers; no I/O
     (
         "http_grammar", "options", "counters", "records", "app_command", "command_hints", "procfile", "gor_flag_table",
-        "destinations", "latencies", "until",
+        "destinations", "latencies", "until", "fnv1a", "rate_limit",
     ),
     ("framing", "listen_address", "gor_values", "gor_masking", "replay_protocol", "copied_head", "proxies"),
-    ("gor_flags", "account_lines", "prometheus", "l2met"),
-    ("shell_words", "launcher_options", "gor_words"),
+    ("gor_flags", "account_lines", "selection", "prometheus", "l2met"),
+    ("shell_words", "launcher_options", "gor_words", "sampling"),
     ("gor_options",),
     # what the machine and the start tell
     ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust", "port_holders"),
@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("mirror_queue", "controls"),
     ("processor_time", "brakes"),
     ("brake_watch",),
+    ("selector",),
     ("mirror",),
     # I/O
     ("descriptor_set",),
@@ -61,7 +62,7 @@ NOT_PURE = {
 REPLAY_MAY_IMPORT = {
     "framing", "options", "counters", "records", "gor_flags", "gor_flag_table", "gor_values", "destinations",
     "replay_protocol", "go_regexp", "account_lines", "log", "memory", "poller", "copied_head", "listen_address",
-    "sockets", "addresses", "latencies", "child", "executable", "feed", "mirror_queue", "output_lines",
+    "sockets", "addresses", "latencies", "child", "executable", "feed", "mirror_queue", "output_lines", "fnv1a",
     "proxies", "tls_trust",
 }  # fmt: skip
 

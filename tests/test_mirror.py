@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 
 import pytest
 
 from launcher.controls import Controls
 from launcher.counters import FeedCounters, as_dict
+from launcher.fnv1a import fnv1a
 from launcher.mirror import Mirror, MirrorSettings
 from launcher.mirror_queue import Budget, MirrorQueue
 from launcher.records import request_of
+from launcher.sampling import place_of
+from launcher.selection import SampleBy, Selection
 
 GET = b"GET /a?b=1 HTTP/1.1\r\nHost: h\r\n\r\n"
 GUARD = b"X-Traffic-Duplicator: 1\r\n\r\n"
@@ -126,6 +130,95 @@ def test_a_split_output_goes_round_the_queues():
 @pytest.mark.parametrize(("percent", "counter"), [(0, "skipped_sample"), (100, "offered")])
 def test_sampling_at_its_ends(percent, counter):
     assert Scene(sample_percent=percent).send(GET * 20).counters() == {"seen": 20, counter: 20}
+
+
+POST = b"POST /api HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000
+UNWANTED = Selection(methods=("GET",), not_paths=("^/admin",))
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_what_is_not_wanted_is_counted_and_never_held(in_pieces):
+    scene = Scene(buffer=1000, selection=UNWANTED)
+    scene.send(POST[:-1], in_pieces=in_pieces)
+    assert scene.budget.used_bytes == 0
+    assert scene.tap.indifferent_bytes() == 1, "so that the relay may splice it"
+    scene.tap.client_sent_unseen(1)
+    scene.send(GET.replace(b"/a?b=1", b"/admin?x") + CHUNKED + b"3\r\nabc\r\n0\r\n\r\n" + GET, in_pieces=in_pieces)
+    assert scene.counters() == {"seen": 4, "skipped_filter": 3, "offered": 1}
+    assert scene.copies() == [GET[:-2] + GUARD]
+
+
+def test_a_switch_ends_framing_even_when_a_filter_does_not_want_it():
+    scene = Scene(selection=Selection(paths=("^/api",))).send(UPGRADE)
+    scene.tap.app_sent(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+    scene.send(GET)
+    assert scene.counters() == {"seen": 1, "skipped_filter": 1}
+
+
+def test_a_rate_is_used_up_only_by_what_is_wanted():
+    scene = Scene(max_request_bytes=1500, selection=Selection(not_paths=("^/b",)))
+    scene.controls.rate_per_second = 0.001
+    unwanted = GET.replace(b"/a", b"/b")
+    scene.send(GET[:-2] + GUARD + unwanted * 5 + POST)
+    scene.controls.sample_percent = 0
+    scene.send(GET)
+    scene.controls.sample_percent = 100
+    scene.send(GET * 3 + unwanted)
+    assert scene.counters() == {
+        "seen": 12, "skipped_loop": 1, "skipped_filter": 6, "dropped_large": 1, "skipped_sample": 1, "offered": 1,
+        "skipped_rate": 2,
+    }  # fmt: skip
+
+
+def test_the_sample_and_the_rate_may_change_between_two_requests_of_a_connection():
+    scene = Scene().send(GET)
+    scene.controls.sample_percent = 0
+    scene.send(GET)
+    scene.controls.sample_percent, scene.controls.rate_per_second = 100, 0
+    scene.send(GET)
+    scene.controls.rate_per_second = None
+    scene.send(GET)
+    scene.controls.turn(on=False)
+    scene.send(GET)
+    assert scene.counters() == {
+        "seen": 5, "offered": 2, "skipped_sample": 1, "skipped_rate": 1, "skipped_paused": 1
+    }  # fmt: skip
+
+
+def test_a_sample_by_user_takes_all_or_none_of_each_user_s_requests():
+    scene = Scene(sample_percent=50, selection=Selection(sample_by=SampleBy("header", "X-User")))
+    for user in range(200):
+        scene.send(b"GET / HTTP/1.1\r\nHost: h\r\nX-User: user-%d\r\n\r\n" % user * 3)
+    users = [copy.split(b"X-User: ")[1].split(b"\r")[0] for copy in scene.copies()]
+    assert users == [b"user-%d" % user for user in range(200) if fnv1a(b"user-%d" % user) % 100 < 50 for _ in range(3)]
+    assert scene.counters() == {"seen": 600, "offered": len(users), "skipped_sample": 600 - len(users)}
+
+
+@pytest.mark.parametrize(
+    ("name", "in_dyno", "key"),
+    [
+        (("8.8.8.8", 1), False, b"8.8.8.8"),
+        (("8.8.8.8", 1), True, b"1.2.3.4"),
+        (("::ffff:10.0.0.1", 1, 0, 0), False, b"1.2.3.4"),
+        (("::1", 1, 0, 0), False, b"1.2.3.4"),
+    ],
+)  # fmt: skip
+def test_a_sample_by_client_asks_whose_the_connection_is(name, in_dyno, key):
+    scene = Scene(selection=Selection(sample_by=SampleBy("client")), in_dyno=in_dyno)
+    scene.tap = scene.mirror.new_tap(lambda: name)
+    for percent in (place_of(key), place_of(key) + 1e-6):
+        scene.controls.sample_percent = percent
+        scene.send(GET[:-2] + b"X-Forwarded-For: 9.9.9.9, 1.2.3.4\r\n\r\n")
+    assert scene.counters() == {"seen": 2, "skipped_sample": 1, "offered": 1}
+
+
+def test_a_client_that_has_gone_before_it_was_asked_for_is_drawn_by_lot():
+    def gone() -> object:
+        raise OSError(errno.ENOTCONN, "gone")
+
+    scene = Scene(sample_percent=0, selection=Selection(sample_by=SampleBy("client")))
+    scene.tap = scene.mirror.new_tap(gone)
+    assert scene.send(GET).counters() == {"seen": 1, "skipped_sample": 1}
 
 
 def test_copies_are_not_copied_again():

@@ -17,9 +17,8 @@ import pytest
 import trio
 
 from launcher import addresses, descriptor_set, splicing
-from launcher.pair import Tap
 from launcher.poller import Poller
-from launcher.relay import AppAddress, Relay
+from launcher.relay import AppAddress, NewTap, Relay
 from launcher.sockets import open_listener
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -93,7 +92,7 @@ class Stage:
 @asynccontextmanager
 async def stage(
     *,
-    new_tap: Callable[[], Tap] | None = None,
+    new_tap: NewTap | None = None,
     app_socket: str | None = None,
     refused: Callable[[], None] | None = None,
 ) -> AsyncIterator[Stage]:
@@ -151,7 +150,7 @@ async def expect_no_bytes(stream: trio.SocketStream) -> None:
 
 async def test_bytes_go_both_ways_and_the_tap_sees_the_client_s():
     tap = RecordingTap()
-    async with stage(new_tap=lambda: tap) as s:
+    async with stage(new_tap=lambda _peer: tap) as s:
         client, app = await s.pair()
         await client.send_all(b"question")
         assert await read_exactly(app, 8) == b"question"
@@ -163,7 +162,7 @@ async def test_bytes_go_both_ways_and_the_tap_sees_the_client_s():
 async def test_a_tap_that_wants_the_app_s_bytes_gets_them():
     tap = RecordingTap()
     tap.wants_app = True
-    async with stage(new_tap=lambda: tap) as s:
+    async with stage(new_tap=lambda _peer: tap) as s:
         client, app = await s.pair()
         await app.send_all(b"answer")
         assert await read_exactly(client, 6) == b"answer"
@@ -313,7 +312,7 @@ async def test_an_early_answer_reaches_a_client_that_is_still_sending():
 
 async def test_a_failing_tap_is_detached_and_the_bytes_flow_on():
     tap = FailingTap()
-    async with stage(new_tap=lambda: tap) as s:
+    async with stage(new_tap=lambda _peer: tap) as s:
         client, app = await s.pair()
         for _ in range(2):
             await client.send_all(b"x")
@@ -326,7 +325,7 @@ async def test_a_failing_tap_is_detached_and_the_bytes_flow_on():
 
 async def test_the_tap_is_told_of_the_end_once():
     tap = RecordingTap()
-    async with stage(new_tap=lambda: tap) as s:
+    async with stage(new_tap=lambda _peer: tap) as s:
         client, app = await s.pair()
         await client.aclose()
         assert await read_all(app) == b""

@@ -34,7 +34,7 @@ def review(tmp_path, monkeypatch, capsys):
 def test_a_sound_line_is_told_in_one_sentence_without_its_credentials(review):
     assert review("web: start-traffic-duplicator no-such-program -p $PORT", **TO) == (
         0,
-        "web: copies 100 % of the requests to http://***@next.example.com, sent on by the built-in\n  replayer\n",
+        "web: copies all requests to http://***@next.example.com, sent on by the built-in replayer\n",
     )
 
 

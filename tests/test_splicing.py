@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from contextlib import suppress
 
 import pytest
 import trio
 
-from launcher import splicing
+from launcher import pair, splicing
 from launcher.splicing import PIPE_BYTES, Pipe, PipePool
 from tests.test_relay import LARGE, RecordingTap, read_exactly, reset, stage
 
@@ -57,13 +58,13 @@ async def send_and_read(source: trio.SocketStream, sink: trio.SocketStream, data
 
 
 async def test_a_large_download_is_spliced(fills):
-    async with stage(new_tap=RecordingTap) as scene:
+    async with stage(new_tap=lambda _peer: RecordingTap()) as scene:
         client, app = await scene.pair()
         await download_until_spliced(app, client, fills)
 
 
 async def test_small_answers_are_not_spliced(fills):
-    async with stage(new_tap=RecordingTap) as scene:
+    async with stage(new_tap=lambda _peer: RecordingTap()) as scene:
         client, app = await scene.pair()
         for _ in range(50):
             assert await send_and_read(app, client, b"x" * 8000) == b"x" * 8000
@@ -96,7 +97,7 @@ async def test_a_download_that_calms_down_is_copied_again_and_its_pipe_serves_th
 async def test_an_answer_that_the_tap_wants_is_not_spliced(fills):
     tap = RecordingTap()
     tap.wants_app = True
-    async with stage(new_tap=lambda: tap) as scene:
+    async with stage(new_tap=lambda _peer: tap) as scene:
         client, app = await scene.pair()
         await send_and_read(app, client, LARGE)
         assert fills == []
@@ -105,7 +106,7 @@ async def test_an_answer_that_the_tap_wants_is_not_spliced(fills):
 
 async def test_an_upload_is_spliced_as_far_as_the_tap_is_indifferent_to_it(fills):
     tap = IndifferentTap(MEGABYTE, 2 * MEGABYTE)
-    async with stage(new_tap=lambda: tap) as scene:
+    async with stage(new_tap=lambda _peer: tap) as scene:
         client, app = await scene.pair()
         assert await send_and_read(client, app, LARGE) == LARGE
         assert tap.left == 0
@@ -192,3 +193,52 @@ def test_a_pipe_takes_and_gives_what_there_is():
         assert (pipe.fill(source.fileno(), 9), pipe.drain(sink.fileno())) == (2, 2)
         assert pipe.fill(source.fileno(), 9) == 0
     pipe.close()
+
+
+class ResettingTap(RecordingTap):
+    """Has somebody reset at the third read, and needs no more then."""
+
+    def __init__(self, *, wants_app: bool) -> None:
+        super().__init__()
+        self.wants_app = wants_app
+        self.reads = 0
+        self.who: trio.SocketStream | None = None
+
+    def client_sent(self, data: bytes) -> None:
+        self.reads += 1
+        if self.reads == 3 and self.who is not None:
+            self.wants_app = False
+            reset(self.who)
+
+    app_sent = client_sent
+
+    def indifferent_bytes(self) -> int:
+        return sys.maxsize
+
+
+@pytest.mark.parametrize("is_download", [True, False])
+async def test_no_pipe_is_taken_for_a_transfer_that_ends_at_the_read_that_makes_it_large(monkeypatch, is_download):
+    """That read's bytes meet a reset. A pipe for what has ended nobody would give back."""
+    made: list[Pipe] = []
+    ended: list[OSError] = []
+    sink_is_gone = pair.Pair._sink_is_gone
+
+    def watch(self: pair.Pair, flow: pair.Flow, error: OSError) -> None:
+        ended.append(error)
+        sink_is_gone(self, flow, error)
+
+    monkeypatch.setattr(splicing, "Pipe", lambda new=splicing.Pipe: made.append(new()) or made[-1])
+    monkeypatch.setattr(pair.Pair, "_sink_is_gone", watch)
+    monkeypatch.setattr(pair, "_SHORT_RECEIVE_BYTES", 1000)  # so that one packet fills many reads
+    monkeypatch.setattr(pair, "_RECEIVE_BYTES", 1000)
+    tap = ResettingTap(wants_app=is_download)
+    async with stage(new_tap=lambda _peer: tap) as scene:
+        client, app = await scene.pair()
+        source, tap.who = (app, client) if is_download else (client, app)
+        await source.send_all(bytes(20_000))
+        with trio.fail_after(10):
+            while scene.relay.open_connections:
+                await trio.sleep(0.01)
+        assert len(ended) == 1
+        assert made == []
+        assert scene.relay.pipes.free_pipes == 0

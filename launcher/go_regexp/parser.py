@@ -200,7 +200,7 @@ class _Parser:
             number, end = len(self._names), self._at + 1
             self._names.append("")
         if len(self._open) > MAX_NESTING:
-            raise GoUnsupported(f"more than {MAX_NESTING} groups in one another are too many for the built-in replayer")
+            raise GoUnsupported(f"more than {MAX_NESTING} groups in one another are too many here")
         self._open.append(_Open(self._flags, number))
         self._flags, self._at = flags, end
 
@@ -255,7 +255,7 @@ class _Parser:
         canonical = runes.canonical(group.removeprefix("^"))
         ranges_or_none = runes.category(canonical)
         if ranges_or_none is None and canonical in runes.SCRIPTS:
-            raise GoUnsupported(f"the built-in replayer does not know which characters `{match[0]}` means")
+            raise GoUnsupported(f"it is not known here which characters `{match[0]}` means")
         if ranges_or_none is None:
             raise _refused("invalid character class range", match[0])
         ranges = self._in_case(ranges_or_none)

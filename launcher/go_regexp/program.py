@@ -199,7 +199,7 @@ class Program:
 
 
 def _too_large() -> GoUnsupported:
-    return GoUnsupported("expression too large for the built-in replayer")
+    return GoUnsupported("expression too large")
 
 
 class _Compiler:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from launcher.fnv1a import fnv1a
 from launcher.go_regexp import GoRegexp, compile_go
 from launcher.replay import heads
 from launcher.replay.requests import RequestError, has_request_line, header_setter, split_record
@@ -105,14 +106,6 @@ def _basic_auth_filter(values: Sequence[str]) -> Step:
         return head
 
     return step
-
-
-def fnv1a(data: bytes) -> int:
-    """The 32 bit FNV-1a hash, as Go's `fnv.New32a`."""
-    value = 0x811C9DC5
-    for byte in data:
-        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
-    return value
 
 
 def _header_limiter(values: Sequence[str]) -> Step:

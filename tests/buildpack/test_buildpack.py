@@ -182,8 +182,7 @@ def test_a_sound_procfile_is_told_in_a_sentence_with_variables_from_the_platform
     (warm.env / "OTHER").write_text("nobody's business")
     done = warm.compile()
     told = (
-        "       web: copies 100 % of the requests to http://***@next.example.com, sent on by the built-in\n"
-        "         replayer\n"
+        "       web: copies all requests to http://***@next.example.com, sent on by the built-in replayer\n"
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, STEP + FROM_CACHE + PYTHON + NO_GOR + told + DONE, "")
 
@@ -467,8 +466,7 @@ def test_a_cloud_native_build_makes_a_layer_and_takes_the_next_one_from_what_was
     (platform.app / "Procfile").write_text(f"web: {WORD} puma\n")
     (platform.folder / "platform" / "env" / "TRAFFIC_DUPLICATOR_TO").write_text("http://next.example.com")
     told = (
-        "       web: copies 100 % of the requests to http://next.example.com, sent on by the built-in\n"
-        "         replayer\n"
+        "       web: copies all requests to http://next.example.com, sent on by the built-in replayer\n"
     )
     done = platform.run("build", environ=cnb, cwd=platform.app)
     image = DONE.replace("slug", "image")

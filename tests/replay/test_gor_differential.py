@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from launcher.gor import Gor
+from launcher.records import request_of
+from launcher.sampling import Peer, Sampler
+from launcher.selection import SampleBy
 from tests.replay import gor_cases
 from tests.replay.gor_cases import CASES, Case
 from tests.replay.gor_differences import DIFFERENCES, Comparable, comparable, expected, keeps_host
@@ -137,6 +140,26 @@ def test_redirects_are_followed_as_far(gor: Gor, follows: int, tmp_path: Path) -
         else:  # 1.2 sends the POST again, whatever the status
             assert [each[:5] for each in requests] == [b"POST "] * len(requests)
             assert [each[:4] for each in own[1:]] == [b"GET "] * (len(own) - 1)
+
+
+# ---- the launcher's own --sample-by --------------------------------------------------------------------------------
+
+USERS = [*(f"user-{number}" for number in range(300)), *map(str, range(300)), "a b", "\u00e9", "=", "x" * 1000,
+         *(f"203.0.113.{number}" for number in range(100)), "Bearer abc.def", '"quoted; twice"']  # fmt: skip
+
+
+@pytest.mark.parametrize("percent", [1, 10, 50, 99])
+def test_the_launcher_chooses_the_users_that_gor_chooses(gor: Gor, percent: int, tmp_path: Path) -> None:
+    records = [
+        gor_cases.record(f"n{number}", "GET /", gor_cases.HOST, f"X-User:  {user} ")
+        for number, user in enumerate(USERS)
+    ]
+    words = ["--output-http", "{0}", "--http-header-limiter", f"X-User:{percent}%"]
+    arrivals, _ = play_gor(Play(words, records, [gor_cases.marker("GET /")]), gor, tmp_path)
+    sampler = Sampler(SampleBy("header", "x-user"), draw=lambda: pytest.fail("each has a key"))
+    ours = {name_of(record) for record in records if sampler.takes(request_of(record), Peer(), percent)}
+    assert arrivals.keys() == ours
+    assert 0 < len(ours) < len(USERS)
 
 
 # ---- limits by rate and by share: what passes is left to chance or to the clock --------------------------------------

@@ -15,19 +15,18 @@ import trio
 from launcher.addresses import any_host
 from launcher.listen_address import ListenAddress, parse_listen_address
 from launcher.replay.inputs import InputError, InputTally, Receive
+from launcher.replay.inputs.acceptor import Acceptor
 from launcher.replay.inputs.intake import ConnectionIntake, Intake, refusal
 from launcher.replay.limiters import make_limiter
-from launcher.sockets import open_listener, set_tcp_options
+from launcher.sockets import open_listener
 
 MAX_CONNECTIONS = 1000
 MAX_HELD_BYTES = 64 * 1024**2
 _RECEIVE_BYTES = 64 * 1024
-_ACCEPTS_AT_ONCE = 64
 _IDLE_SECONDS = 120.0  # nginx keeps upstream connections for 60
 _REQUEST_SECONDS = 60.0  # from a request's first byte to the last of its answer
 _STOPPING_SECONDS = 0.5  # what a client has sent by then is still taken
 _LINGER_SECONDS = 1.0  # a refused client is read on, lest a reset take the answer away from it: RFC 9112 §9.6
-_NO_DESCRIPTORS_SECONDS = 0.1
 
 
 class HttpInput:
@@ -39,7 +38,7 @@ class HttpInput:
         self._max_request_bytes = max_request_bytes
         self._listener: socket.socket | None = None
         self._intake: Intake | None = None
-        self._accepting = trio.CancelScope()
+        self._acceptor = Acceptor(self.tally)
         self._connections: dict[_Connection, None] = {}
         self._idle: dict[_Connection, None] = {}  # those without a request half read, the longest idle first
 
@@ -52,39 +51,17 @@ class HttpInput:
         assert self._listener is not None, "an input is opened before it runs"
         limiter = make_limiter(self._address.limit) if self._address.limit else None
         self._intake = Intake(self.tally, receive, limiter, self._max_request_bytes, MAX_HELD_BYTES)
-        self._intake.is_stopping = self._accepting.cancel_called
+        self._intake.is_stopping = self._acceptor.is_stopping
         async with trio.open_nursery() as nursery:
             with self._listener:
-                with self._accepting:
-                    await self._accept(self._listener, nursery)
-                self._accept_waiting(self._listener, nursery)  # their clients believe that they are connected
+                await self._acceptor.run(self._listener, lambda sock: self._begin(sock, nursery))
 
     def stop(self) -> None:
-        self._accepting.cancel()
+        self._acceptor.stop()
         if self._intake is not None:
             self._intake.is_stopping = True
         for connection in self._connections:
             connection.hurry()
-
-    async def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
-        while True:
-            await trio.lowlevel.wait_readable(listener)
-            if not self._accept_waiting(listener, nursery):
-                await trio.sleep(_NO_DESCRIPTORS_SECONDS)
-
-    def _accept_waiting(self, listener: socket.socket, nursery: trio.Nursery) -> bool:
-        """Accepts what waits; False if there are no descriptors left for it."""
-        for _ in range(_ACCEPTS_AT_ONCE):
-            try:
-                sock, _ = listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                break
-            except OSError as error:
-                self.tally.failures.add("refused", f"no connection can be accepted: {error.strerror}")
-                return False
-            set_tcp_options(sock)
-            self._begin(sock, nursery)
-        return True
 
     def _begin(self, sock: socket.socket, nursery: trio.Nursery) -> None:
         assert self._intake is not None

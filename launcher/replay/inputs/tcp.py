@@ -19,16 +19,14 @@ import trio
 from launcher.gor_values import size
 from launcher.listen_address import ListenAddress, parse_listen_address
 from launcher.replay.inputs import InputTally, Receive
+from launcher.replay.inputs.acceptor import Acceptor
 from launcher.replay.inputs.http import MAX_HELD_BYTES, listen
 from launcher.replay.limiters import make_limiter
 from launcher.replay.record_format import MAX_RECORD_BYTES, REQUEST, Event, Record, RecordReader
-from launcher.sockets import set_tcp_options
 
 _RECEIVE_BYTES = 256 * 1024
 _MAX_CONNECTIONS = 1000
-_ACCEPTS_AT_ONCE = 64
 _STOPPING_SECONDS = 0.5
-_NO_DESCRIPTORS_SECONDS = 0.1
 
 
 class TcpInput:
@@ -49,7 +47,7 @@ class TcpInput:
         self._max_held_bytes = max_held_bytes
         self.held_bytes = 0  # of records half read, over all connections
         self._streams: dict[trio.SocketStream, None] = {}
-        self._accepting = trio.CancelScope()
+        self._acceptor = Acceptor(self.tally)
 
     def open(self) -> None:
         self._listener = listen(self._address, "--input-tcp")
@@ -60,42 +58,23 @@ class TcpInput:
         assert self._listener is not None, "an input runs that was not opened"
         with self._listener:
             async with trio.open_nursery() as nursery:
-                with self._accepting:
-                    await self._accept(self._listener, nursery, receive)
-                self._accept_waiting(self._listener, nursery, receive)  # they believe that they are connected
+                await self._acceptor.run(self._listener, lambda sock: self._begin(sock, nursery, receive))
                 for stream in self._streams:
                     with suppress(OSError):
                         stream.socket.shutdown(socket.SHUT_WR)
                 nursery.cancel_scope.deadline = trio.current_time() + _STOPPING_SECONDS
 
     def stop(self) -> None:
-        self._accepting.cancel()
+        self._acceptor.stop()
 
-    async def _accept(self, listener: socket.socket, nursery: trio.Nursery, receive: Receive) -> None:
-        while True:
-            await trio.lowlevel.wait_readable(listener)
-            if not self._accept_waiting(listener, nursery, receive):
-                await trio.sleep(_NO_DESCRIPTORS_SECONDS)
-
-    def _accept_waiting(self, listener: socket.socket, nursery: trio.Nursery, receive: Receive) -> bool:
-        """Accepts what waits; False if there are no descriptors left for it."""
-        for _ in range(_ACCEPTS_AT_ONCE):
-            try:
-                sock, _ = listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                break
-            except OSError as error:
-                self.tally.failures.add("refused", f"no connection can be accepted: {error.strerror}")
-                return False
-            if len(self._streams) >= _MAX_CONNECTIONS:
-                self.tally.count("refused", f"{_MAX_CONNECTIONS} connections are open")
-                sock.close()
-                continue
-            set_tcp_options(sock)
-            stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-            self._streams[stream] = None
-            nursery.start_soon(self._serve, stream, receive)
-        return True
+    def _begin(self, sock: socket.socket, nursery: trio.Nursery, receive: Receive) -> None:
+        if len(self._streams) >= _MAX_CONNECTIONS:
+            self.tally.count("refused", f"{_MAX_CONNECTIONS} connections are open")
+            sock.close()
+            return
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        self._streams[stream] = None
+        nursery.start_soon(self._serve, stream, receive)
 
     async def _serve(self, stream: trio.SocketStream, receive: Receive) -> None:
         reader = RecordReader(self._max_record_bytes)

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 import trio
 
+from launcher.fnv1a import fnv1a
 from launcher.replay.backoff import Backoff
 from launcher.replay.outcomes import Tally
 from launcher.replay.record_format import SEPARATOR, UNTELLABLE, can_be_told_apart, identity
@@ -51,7 +52,7 @@ class TcpOutput:
             self.tally.count("untellable", UNTELLABLE, record)
             return
         # gor's choice of a worker: FNV-1a of the ID.
-        number = _fnv1a(identity(record)) % len(self._queues) if len(self._queues) > 1 else 0
+        number = fnv1a(identity(record)) % len(self._queues) if len(self._queues) > 1 else 0
         if not self._queues[number].offer(record):
             self.tally.count("queue_full", "the aggregator is away, or slower than the traffic", record)
 
@@ -246,10 +247,3 @@ def _words(error: BaseException) -> str:
     words = [os.strerror(each.errno) if isinstance(each, OSError) and each.errno and each.errno > 0
              else type(each).__name__ for each in group]  # fmt: skip
     return ", ".join(dict.fromkeys(words)).lower()
-
-
-def _fnv1a(data: bytes) -> int:
-    value = 2166136261
-    for byte in data:
-        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
-    return value
