@@ -70,6 +70,11 @@ def _copies(report: Report) -> dict[str, Any]:
     return {
         "selection": report.selection,
         "sample_percent": options.sample,
+        "methods": list(options.methods) or None,
+        "paths": list(options.path),
+        "not_paths": list(options.not_path),
+        "sample_by": None if options.sample_by is None else str(options.sample_by),
+        "rate_per_second": options.rate,
         "max_request_bytes": plan.max_request,
         "dropped_headers": list(options.drop_header),
         "max_cpu_percent": options.max_cpu,

@@ -10,8 +10,8 @@ from launcher.destinations import Destination
 from launcher.gor_flags import GorOption, is_output
 from launcher.gor_options import destinations
 from launcher.plan import Plan
+from launcher.selection import SAFE_METHODS
 
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 CREDENTIALS = ("Cookie", "Authorization")
 
@@ -56,7 +56,7 @@ def find_risks(found: Circumstances) -> list[Risk]:
 
 
 def _writes(found: Circumstances) -> Iterator[Risk]:
-    ours, gors = getattr(found.plan.options, "methods", ()), found.values("http-allow-method")
+    ours, gors = found.plan.options.methods, found.values("http-allow-method")
     methods = [method for method in WRITES if method in (ours or WRITES) and method in (gors or WRITES)]
     if methods:
         yield Risk(

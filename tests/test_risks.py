@@ -48,6 +48,7 @@ def test_what_changes_data_and_what_proves_who_one_is_are_told_first(risks):
     ("gor_options", "argv", "name"),
     [
         (f"{TO} --http-allow-method GET", [], "writes"),
+        (TO, ["--methods", "safe"], "writes"),
         (TO, ["--drop-header", "cookie", "--drop-header", "AUTHORIZATION"], "credentials"),
         (f"{TO} --http-set-header 'Authorization: x' --http-set-header 'Cookie: x'", [], "credentials"),
         ("--output-http http://user:word@next.internal", ["--drop-header", "Cookie"], "credentials"),
