@@ -6,7 +6,7 @@ import importlib
 
 from faults.scenario import SCENARIOS, Scenario
 
-GROUPS = ("replayer", "destination")  # modules of this folder
+GROUPS = ("replayer", "destination", "app", "clients", "machine")  # modules of this folder
 
 
 def all_scenarios() -> dict[str, type[Scenario]]:

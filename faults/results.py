@@ -29,7 +29,7 @@ class Result:
         found = [what for seen in (*self.mirrored, *self.alone) for what in seen.missed]
         if self.scenario.app_may_fail and self.alone:
             more = _errors(self.mirrored).total() - _errors(self.alone).total()
-            if more > 0:
+            if more > self.scenario.more_errors * len(self.mirrored):
                 found.append(f"clients met {more} more errors: {_told(_errors(self.mirrored))}")
         if with_latency and self.scenario.judges_latency and self.alone and self.p99() > self.p99_bound():
             found.append(f"p99 is {self.p99():.2f} ms, and {self.p99_bound():.2f} is its bound")

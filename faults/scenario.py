@@ -92,6 +92,7 @@ class Scenario:
     judges_latency: ClassVar[bool] = True
     judges_memory: ClassVar[bool] = True
     app_may_fail: ClassVar[bool] = False  # the app loses requests by itself: pytest compares with the other half, too
+    more_errors: ClassVar[int] = 0  # with `app_may_fail`: by so many the halves may differ, by chance
     rate: ClassVar[float] = 0.0  # requests a second; 0: a quarter of what the unmirrored run carries
     body_bytes: ClassVar[int] = 8192
     connections: ClassVar[int] = 32

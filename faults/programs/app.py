@@ -1,7 +1,8 @@
 """The app of the scenarios: answers every request after a little processor time, ends in good order at SIGTERM.
 
 `app.py [--work-us N] [--wait-ms N] [--port N]`: N microseconds of processor and N milliseconds of waiting before each
-answer. At SIGTERM it closes its listener, answers what it has got (with `Connection: close`), and exits with 0.
+answer; `/large` and `/bytes/N` are large ones, and `/discard` throws a body away.
+At SIGTERM it closes its listener, answers what it has got (with `Connection: close`), and exits with 0.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import socket
 import sys
 import time
 
+_LARGE_BYTES = 20_000_000
+_BLOCK_BYTES = 256 * 1024
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n%s\r\nok\n"
 
 
@@ -42,6 +45,9 @@ class Connection(asyncio.Protocol):
         self._app = app
         self._data = bytearray()
         self._waits = False  # an answer is due later
+        self._discards = 0  # bytes of a body to come
+        self._may_write = asyncio.Event()
+        self._may_write.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -55,8 +61,35 @@ class Connection(asyncio.Protocol):
             self._app.all_gone.set()
 
     def data_received(self, data: bytes) -> None:
+        if self._discards:
+            self._discard(data)
+            return
         self._data += data
         self._serve()
+
+    def pause_writing(self) -> None:
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        self._may_write.set()
+
+    def _discard(self, data: bytes) -> None:
+        """An upload's body is not kept."""
+        self._discards -= len(data)
+        if not self._discards:
+            self._answer(self._app.is_stopping)
+
+    def _send_large(self, nbytes: int) -> None:
+        self._waits = True
+        self._sending = asyncio.get_running_loop().create_task(self._write_large(nbytes))
+
+    async def _write_large(self, nbytes: int) -> None:
+        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % nbytes)
+        while nbytes and not self._transport.is_closing():
+            self._transport.write(bytes(min(nbytes, _BLOCK_BYTES)))
+            nbytes -= min(nbytes, _BLOCK_BYTES)
+            await self._may_write.wait()
+        self._transport.close()
 
     def close_if_idle(self) -> None:
         if not self._data and not self._waits:
@@ -66,10 +99,18 @@ class Connection(asyncio.Protocol):
         while not self._waits and (end := self._data.find(b"\r\n\r\n")) >= 0:
             head = bytes(self._data[:end]).lower()
             length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0]) if b"content-length: " in head else 0
+            if head.startswith(b"post /discard "):
+                self._discards = length - (len(self._data) - end - 4)
+                self._data.clear()
+                self._discard(b"")
+                return
             if len(self._data) < end + 4 + length:
                 return
             del self._data[: end + 4 + length]
             is_last = self._app.is_stopping or b"\r\nconnection: close" in head
+            if head.startswith((b"get /large", b"get /bytes/")):
+                self._send_large(int(head.split(b" ")[1].split(b"/")[2]) if b"/bytes/" in head else _LARGE_BYTES)
+                return
             if self._app.wait_seconds:
                 self._waits = True
                 asyncio.get_running_loop().call_later(self._app.wait_seconds, self._answer, is_last)

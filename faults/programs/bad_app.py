@@ -1,0 +1,176 @@
+"""Apps that go wrong: `bad_app.py MODE`. Each answers `ok` as app.py does, but for what its mode says."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import selectors
+import signal
+import socket
+import sys
+import time
+
+_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
+_OK_LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
+_EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+_EVENT_SECONDS = 0.05
+_CRASH_AFTER = 100  # answers
+_WORKERS = 2
+_WORKER_SECONDS = 0.4
+_SOCKETS = 5000
+
+
+class App:
+    """One thread, one selector."""
+
+    def __init__(self, listener: socket.socket, mode: str) -> None:
+        self.mode = mode
+        self.answers = 0
+        self.is_stopping = False
+        self.selector = selectors.DefaultSelector()
+        self.listener = listener
+        self.selector.register(listener, selectors.EVENT_READ, None)
+        self.connections: dict[socket.socket, bytearray] = {}
+        self.streams: list[socket.socket] = []
+
+    def run(self) -> None:
+        """Until it was told to stop, and the connections there are have had their last answers."""
+        next_event = time.monotonic()
+        while not self.is_stopping or self.connections:
+            for key, _ in self.selector.select(_EVENT_SECONDS):
+                if key.fileobj is self.listener:
+                    self._accept()
+                else:
+                    self._receive(key.fileobj)  # type: ignore[arg-type]
+            if self.streams and time.monotonic() >= next_event:
+                next_event = time.monotonic() + _EVENT_SECONDS
+                for stream in list(self.streams):
+                    self._tell(stream)
+
+    def stop(self) -> None:
+        """The answer that is next on each connection is its last; streams end now."""
+        self.is_stopping = True
+        with contextlib.suppress(KeyError):
+            self.selector.unregister(self.listener)
+        for stream in list(self.streams):
+            self._close(stream)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            connection, _ = self.listener.accept()
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.connections[connection] = bytearray()
+            self.selector.register(connection, selectors.EVENT_READ)
+
+    def _tell(self, stream: socket.socket) -> None:
+        try:
+            stream.sendall(b"data: %f\n\n" % time.time())
+        except OSError:
+            self._close(stream)
+
+    def _close(self, connection: socket.socket) -> None:
+        self.selector.unregister(connection)
+        del self.connections[connection]
+        if connection in self.streams:
+            self.streams.remove(connection)
+        connection.close()
+
+    def _receive(self, connection: socket.socket) -> None:
+        held = self.connections[connection]
+        try:
+            data = connection.recv(1 << 20)
+        except OSError:
+            data = b""
+        if not data:
+            self._close(connection)
+            return
+        held += data
+        while (end := held.find(b"\r\n\r\n")) >= 0:
+            head = bytes(held[:end]).lower()
+            length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0]) if b"content-length: " in head else 0
+            if self.mode == "early" and b"/early" in head:
+                connection.sendall(_OK)  # before the body has come
+                connection.setblocking(True)
+                missing = length - (len(held) - end - 4)
+                while missing > 0 and (data := connection.recv(missing)):
+                    missing -= len(data)
+                held.clear()
+                return
+            if len(held) < end + 4 + length:
+                return
+            del held[: end + 4 + length]
+            if not self._answer(connection, head):
+                return
+
+    def _answer(self, connection: socket.socket, head: bytes) -> bool:
+        """Whether more may come on the connection."""
+        self.answers += 1
+        if self.answers == _CRASH_AFTER:
+            if self.mode == "segfault":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            if self.mode in ("crash", "exit-0"):
+                os._exit(3 if self.mode == "crash" else 0)
+        if self.mode == "events" and b"get /events" in head:
+            connection.sendall(_EVENTS)
+            self.streams.append(connection)
+            return False
+        try:
+            connection.sendall(_OK_LAST if self.is_stopping else _OK)
+        except OSError:
+            self._close(connection)
+            return False
+        if self.is_stopping or self.mode == "closes":
+            self._close(connection)
+            return False
+        return True
+
+
+def listening() -> socket.socket:
+    listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])), backlog=1024)
+    listener.setblocking(False)
+    return listener
+
+
+def serve(listener: socket.socket, mode: str) -> None:
+    app = App(listener, mode)
+    signal.signal(signal.SIGTERM, lambda *_: app.stop())
+    app.run()
+
+
+def supervise(listener: socket.socket) -> None:
+    """Workers that share the listener; the oldest is told to stop, and replaced, time and again."""
+    workers: list[int] = []
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
+    while not stopping:
+        while len(workers) < _WORKERS:
+            pid = os.fork()
+            if not pid:
+                serve(listener, "")
+                os._exit(0)
+            workers.append(pid)
+        time.sleep(_WORKER_SECONDS)
+        os.kill(workers.pop(0), signal.SIGTERM)
+    for pid in workers:
+        os.kill(pid, signal.SIGTERM)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
+
+
+def main(mode: str) -> None:
+    listener = listening()
+    if mode == "workers":
+        supervise(listener)
+        return
+    kept = []
+    if mode == "sockets":
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        kept = [socket.socket() for _ in range(min(_SOCKETS, hard - 200))]
+    serve(listener, mode)
+    del kept
+
+
+main(sys.argv[1])
