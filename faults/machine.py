@@ -7,7 +7,7 @@ import shutil
 import signal
 
 from faults.destination import destination
-from faults.scenario import Place, Run, Scenario, Seen, Setup
+from faults.scenario import PROGRAMS, Place, Run, Scenario, Seen, Setup
 
 _NOBODY = "61234"  # a user without a process of its own
 
@@ -47,26 +47,35 @@ class FewDescriptors(PoorMachine):
 
 
 class NoProcesses(PoorMachine):
-    """Of a user who may have one process more than the launcher's: the app. A thread counts, too."""
+    """Of a user who may have one process beside the launcher's, the app; a thread counts, too: there is no replayer,
+    and no thread that writes the log."""
 
     name = "machine-processes"
     says = "allows no process and no thread beside launcher and app (RLIMIT_NPROC)"
+    python = "/usr/bin/python3"  # ours may be in a folder of root's
 
     def missing(self) -> str | None:
         if os.geteuid():
             return "it needs root, to become another user"
-        return None if shutil.which("setpriv") and shutil.which("prlimit") else "setpriv or prlimit is not here"
+        needed = ("setpriv", "prlimit", self.python)
+        return next((f"{program} is not here" for program in needed if not shutil.which(program)), None)
 
     def prepare(self, place: Place) -> Setup:
         setup = super().prepare(place)
+        place.folder.chmod(0o755)
+        app = place.folder / "app.py"
+        shutil.copy(PROGRAMS / "app.py", app)
+        app.chmod(0o644)
+        setup.command = [self.python, "-I", "-S", "-u", str(app), "--work-us", "200"]
         setup.prefix = [
             "setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--",
-            "prlimit", f"--nproc={self.processes}:{self.processes}", "--",
+            "prlimit", "--nproc=2:2", "--",
         ]  # fmt: skip
-        setup.has_log = False  # the thread that writes it can't be started
         return setup
 
-    processes = 2
+    def judge(self, run: Run, seen: Seen) -> None:
+        if run.place.is_mirrored:
+            assert run.launched.facts("replayer-start-failed"), "it could start a replayer"
 
 
 class BadFolder(PoorMachine):

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import trio
 
-from launcher.executable import Executable, as_shell_script, find_executable
+from launcher.executable import CANNOT_EXECUTE, CannotStart, Executable, as_shell_script, find_executable
 
 
 class Process(Protocol):
@@ -86,10 +86,13 @@ async def start(
     executable = find_executable(argv, environ)
 
     async def open_process(file: Executable) -> trio.Process:
-        return await trio.lowlevel.open_process(
-            file.argv, executable=file.path, env=environ, stdin=stdin, stdout=stdout, stderr=stderr,
-            start_new_session=has_own_session, pass_fds=tuple(pass_fds),
-        )  # fmt: skip
+        try:
+            return await trio.lowlevel.open_process(
+                file.argv, executable=file.path, env=environ, stdin=stdin, stdout=stdout, stderr=stderr,
+                start_new_session=has_own_session, pass_fds=tuple(pass_fds),
+            )  # fmt: skip
+        except RuntimeError as error:  # trio starts it from a thread
+            raise CannotStart(CANNOT_EXECUTE, f"{file.path}: {error}") from None
 
     _starting += 1
     try:

@@ -44,7 +44,9 @@ def main() -> int:
     """Runs what `sys.argv` asks for. The exit status."""
     _fill_standard_descriptors()
     try:
-        return _run(sys.argv[1:])
+        status = _run(sys.argv[1:])
+        sys.stdout.flush()
+        return status
     except UsageError as error:
         print(f"Error: {printable(str(error))}", file=sys.stderr)
         return _WRONG_USAGE

@@ -72,13 +72,33 @@ class Logger:
         return own is not None
 
     def _write(self, line: str) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-            self._thread.start()
+        encoded = line.encode(errors="backslashreplace") + b"\n"
+        if self._thread is None and not self._start_thread():
+            self._write_without_waiting(encoded)
+            return
         try:
-            self._lines.put_nowait(line.encode(errors="backslashreplace") + b"\n")
+            self._lines.put_nowait(encoded)
         except queue.Full:
             self._dropped += 1
+
+    def _start_thread(self) -> bool:
+        """False where the system allows no more (RLIMIT_NPROC, a cgroup's pids.max)."""
+        thread = threading.Thread(target=self._run, name="log", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._thread = thread
+        return True
+
+    def _write_without_waiting(self, line: bytes) -> None:
+        """What standard error takes at once: a pipe that is writable takes PIPE_BUF bytes, pipe(7)."""
+        try:
+            while line and select.select([], [self._stderr], [], 0)[1]:
+                line = line[os.write(self._stderr, line[: select.PIPE_BUF]) :]
+        except (OSError, ValueError):
+            return  # it is closed: there is nobody to tell
+        self._dropped += bool(line)
 
     def close(self, timeout_seconds: float = 0.5) -> None:
         """Waits for the last lines, but not for a standard error that is stuck."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import threading
+from contextlib import suppress
 
 import pytest
 
@@ -101,3 +103,28 @@ def test_a_standard_error_that_the_app_made_non_blocking_still_gets_every_line()
     logger.close()
     os.close(reader)
     os.close(writer)
+
+
+def test_where_no_thread_can_be_started_a_line_is_written_at_once_or_dropped_and_counted(monkeypatch):
+    monkeypatch.setattr(threading.Thread, "start", refuse_to_start)
+    reader, writer = os.pipe()
+    logger = Logger(writer)
+    logger("said", long="x" * 5000)
+    assert os.read(reader, 65536).endswith(b"x\n")
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while os.write(writer, b"x" * 4096):
+            pass
+    logger("dropped")
+    logger.close()
+    os.read(reader, 65536)
+    monkeypatch.undo()
+    logger("next")
+    logger.close()
+    assert b"at=log-dropped level=warning lines=1\n" in os.read(reader, 65536)
+    os.close(reader)
+    os.close(writer)
+
+
+def refuse_to_start(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

@@ -16,6 +16,7 @@ import pytest
 
 from launcher import __version__
 from tests.pythons import SUPPORTED, TOO_OLD, need_python
+from tests.system.launched import Product
 from tests.system.plain_run import PATIENCE_SECONDS, SYSTEM_PATH, in_namespace, plain, run
 
 VERSION_LINE = f"start-traffic-duplicator {__version__}\n"
@@ -240,3 +241,15 @@ def test_leaves_nothing_on_a_full_disk_and_goes_elsewhere(pyz: Path, home: Path,
     )
     assert run(words, {**plain(home), "TMPDIR": str(temporary)}) == (0, VERSION_LINE, "")
     assert len(unpacked_below(temporary)) == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--dry-run", "--offline", "--to", "http://127.0.0.1:9", "true"]], ids=["help", "dry-run"]
+)
+def test_what_nobody_reads_to_its_end_ends_quietly(product: Product, words: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    environ = {"PATH": os.environ["PATH"], "HOME": str(product.home)}
+    done = subprocess.run([product.file, *words], stdout=writer, stderr=subprocess.PIPE, env=environ, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
