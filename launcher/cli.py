@@ -14,7 +14,7 @@ from launcher.environment import original_environ
 from launcher.executable import CannotStart, execute
 from launcher.launcher_options import LauncherOptions
 from launcher.log import log, printable
-from launcher.options import UsageError, help_text, read
+from launcher.options import Reading, UsageError, help_text, read
 
 if TYPE_CHECKING:
     from launcher.plan import Plan
@@ -92,9 +92,11 @@ def _run(argv: Sequence[str]) -> int:
     if options.version:
         print(PROGRAM, __version__)
         return 0
+    if options.status or options.control or options.watch or options.pid:
+        return _operate(reading, environ)
     for name in ("build", "offline", "json"):
         if getattr(options, name) and not options.dry_run:
-            raise UsageError(f"--{name} needs --dry-run beside it")
+            raise UsageError(f"--{name} needs --dry-run{' or --status' if name == 'json' else ''} beside it")
     if not reading.command and not options.dry_run:
         raise UsageError(f"no COMMAND to start; usage: {PROGRAM} [OPTIONS] [--] COMMAND [ARG...]")
 
@@ -132,6 +134,23 @@ def _run(argv: Sequence[str]) -> int:
             _tell_damage(error, environ)
             _run_alone(plan, reading.command)
     return _run_behind_relay(plan, reading.command)
+
+
+def _operate(reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> int:
+    """--status and --control, and what may stand beside them."""
+    options = reading.values
+    if options.status + (options.control is not None) + options.dry_run != 1:
+        raise UsageError("--watch and --pid go with --status or --control, and of these and --dry-run one is possible")
+    if not options.status and (options.watch or options.json):
+        raise UsageError("--watch and --json go with --status, not with --control")
+    if reading.command:
+        raise UsageError(f"--{'status' if options.status else 'control'} starts nothing: leave COMMAND out")
+    from launcher import operate
+
+    wanted = operate.Wanted(options.pid, options.port if reading.given.get("port") == "option" else None)
+    if options.control is not None:
+        return operate.control(options.control, wanted, environ)
+    return operate.show_status(wanted, environ, as_json=options.json, again=options.watch)
 
 
 def _run_behind_relay(plan: Plan, command: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from launcher import options as o
 from launcher.command_hints import typography_hint
+from launcher.control_words import Change, parse_change
 from launcher.destinations import parse_destination
 from launcher.options import declared, option
 from launcher.records import UNDROPPABLE_HEADERS
@@ -169,7 +170,23 @@ class LauncherOptions:
         "(free ports, the command's file); without COMMAND check the Procfile's lines; implies --offline",
         starts_nothing=True,
     )  # fmt: skip
-    json: bool = option("--json", "with --dry-run: as JSON, described by docs/dry-run.schema.json", starts_nothing=True)
+    json: bool = option(
+        "--json", "with --dry-run or --status: as JSON, described by docs/dry-run.schema.json and "
+        "docs/status.schema.json", starts_nothing=True,
+    )  # fmt: skip
+    status: bool = option(
+        "--status", "ask the launcher that runs for its live figures: it is found without being told where; "
+        "exit 1 if there is none", starts_nothing=True,
+    )  # fmt: skip
+    watch: bool = option("--watch", "with --status: again each second, in place", starts_nothing=True)
+    control: Change | None = option(  # noqa: RUF009 - it declares a field
+        "--control", "change what the launcher that runs copies, at once; its next start knows nothing of it",
+        metavar="on|off|sample PERCENT|rate N|rate off", parse=parse_change, starts_nothing=True, takes_words=True,
+    )  # fmt: skip
+    pid: int | None = option(
+        "--pid", "with --status or --control, where several launchers run: which one; --port tells them apart, too",
+        metavar="N", parse=o.process_id, starts_nothing=True,
+    )  # fmt: skip
     version: bool = option("--version", "print the version", starts_nothing=True)
     help: bool = option("--help", "print this help", starts_nothing=True)
     enabled: bool = option(
@@ -189,8 +206,9 @@ class LauncherOptions:
 
 
 def value_flags() -> tuple[str, ...]:
-    """The flags whose value is the next word, unless it stands behind an equals sign."""
-    return tuple(opt.flag for opt in declared(LauncherOptions).values() if opt.flag and opt.takes_value)
+    """The flags before a COMMAND whose value is the next word, unless it stands behind an equals sign."""
+    options = [opt for opt in declared(LauncherOptions).values() if not opt.starts_nothing]
+    return tuple(opt.flag for opt in options if opt.flag and opt.takes_value)
 
 
 def flags_that_start_nothing() -> tuple[str, ...]:

@@ -38,10 +38,12 @@ class Option:
     default_text: str = ""
     repeatable: bool = False  # the value is a tuple; the variable holds several, separated by spaces
     starts_nothing: bool = False  # with it the command is not what is asked for
+    takes_words: bool = False  # its value is all words up to the next option
 
     @property
     def takes_value(self) -> bool:
-        return bool(self.metavar)
+        """Whether its value is the next word."""
+        return bool(self.metavar) and not self.takes_words
 
 
 def option(
@@ -55,13 +57,14 @@ def option(
     default_text: str = "",
     repeatable: bool = False,
     starts_nothing: bool = False,
+    takes_words: bool = False,
 ) -> Any:
     """A dataclass field for one option. Without `metavar` it is a switch, False until given."""
     if not metavar:
         parse, default = boolean, bool(default)
     declared = Option(
         flag=flag, help=help, parse=parse, metavar=metavar, env=env, default_text=default_text, repeatable=repeatable,
-        starts_nothing=starts_nothing,
+        starts_nothing=starts_nothing, takes_words=takes_words,
     )  # fmt: skip
     return field(default=() if repeatable else default, metadata={"option": declared})
 
@@ -111,12 +114,15 @@ def _read_argv(options: Mapping[str, Option], argv: Sequence[str]) -> tuple[dict
         if flag not in by_flag:
             raise UsageError(f"there is no option {flag}{_closest(flag, by_flag)}; --help lists them all")
         name, opt = by_flag[flag]
-        if opt.takes_value and not equals:
+        if opt.takes_words and not equals:
+            while rest and not rest[0].startswith("-"):
+                text = f"{text} {rest.pop(0)}".strip()
+        elif opt.takes_value and not equals:
             if not rest:
                 raise UsageError(f"{flag} needs a value: {flag} {opt.metavar}")
             text = rest.pop(0)
         try:
-            value = opt.parse(text if equals or opt.takes_value else "true")
+            value = opt.parse(text if equals or opt.metavar else "true")
         except ValueError as error:
             raise UsageError(f"{flag} must be {error}") from None
         values[name] = (*values.get(name, ()), value) if opt.repeatable else value
@@ -213,6 +219,14 @@ def port(text: str) -> int:
     stripped = text.strip()
     if not (stripped.isascii() and stripped.isdigit() and 1 <= int(stripped) <= 65535):
         raise ValueError(f"a port from 1 to 65535, not {text!r}")
+    return int(stripped)
+
+
+def process_id(text: str) -> int:
+    """1 to 2**22, the most that Linux counts to (proc(5), pid_max)."""
+    stripped = text.strip()
+    if not (stripped.isascii() and stripped.isdigit() and len(stripped) <= 7 and 1 <= int(stripped) <= 2**22):
+        raise ValueError(f"a process's number, not {text!r}")
     return int(stripped)
 
 

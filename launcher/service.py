@@ -15,6 +15,7 @@ from launcher.account_lines import failure_facts
 from launcher.app_process import AppProcess
 from launcher.brake_watch import new_brake_watch
 from launcher.builtin_launch import BuiltinLaunch, ReplayAccount, queue_bytes
+from launcher.control_server import serve_control
 from launcher.controls import Controls
 from launcher.counters import FeedCounters, RelayCounters
 from launcher.feed import Feed, frames, hex_lines
@@ -74,6 +75,7 @@ async def _serve(plan: Plan, app: AppProcess, launches: Sequence[tuple[str, Laun
         snapshot = Snapshot(configuration, connections)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(poller.run)
+        nursery.start_soon(serve_control, snapshot, plan.environ)
         status = await supervisor.run(mirroring)
         nursery.cancel_scope.cancel()
     return status

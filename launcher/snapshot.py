@@ -109,7 +109,7 @@ class Snapshot:
         configuration = self._configuration
         state, reason = self._state()
         figures = {
-            "version": VERSION,
+            "schema_version": VERSION,
             "state": state,
             "reason": reason,
             "launcher": {

@@ -13,6 +13,7 @@ GOR = "REQUIRE_GOR"
 CHROOT = "REQUIRE_CHROOT"  # root file systems made with debootstrap: needs root
 SHELLS = "REQUIRE_SHELLS"  # dash, bash and busybox
 CGROUPS = "REQUIRE_CGROUPS"  # a memory cgroup below our own: needs root
+WRK = "REQUIRE_WRK"  # wrk, and nginx as a fast app
 PYTHONS = "REQUIRE_PYTHONS"
 
 

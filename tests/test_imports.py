@@ -14,16 +14,22 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # pure: words, bytes and numbers; no I/O
     (
         "http_grammar", "options", "counters", "records", "app_command", "command_hints", "procfile", "gor_flag_table",
-        "destinations", "latencies", "until", "fnv1a", "rate_limit",
+        "destinations", "latencies", "until", "fnv1a", "rate_limit", "control_request",
+        "status",
     ),
-    ("framing", "listen_address", "gor_values", "gor_masking", "replay_protocol", "copied_head", "proxies"),
+    (
+        "control_words", "framing", "listen_address", "gor_values", "gor_masking", "replay_protocol", "copied_head",
+        "proxies",
+    ),
     ("gor_flags", "account_lines", "selection", "prometheus", "l2met"),
     ("shell_words", "launcher_options", "gor_words", "sampling"),
     ("gor_options",),
     # what the machine and the start tell
     ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust", "port_holders"),
     ("probe", "printing"),
-    ("app_process", "app_socket"),
+    ("app_process", "app_socket", "control_socket"),
+    ("control_client", "watch"),
+    ("operate",),
     # account: what is held and counted
     ("mirror_queue", "controls"),
     ("processor_time", "brakes"),
@@ -51,6 +57,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("checks",),
     ("dry_run_json",),
     ("dry_run",),
+    ("control_routes",),
+    ("control_server",),
     ("service",),
     ("cli",),
     ("__main__",),
@@ -127,7 +135,7 @@ def test_the_regular_expressions_are_pure_and_know_nothing_of_the_rest(path):
 
 def test_what_runs_without_the_relay_does_not_wait_for_trio():
     """The kill switch, a worker's dyno, --version and --dry-run: importing trio takes longer than all the rest."""
-    without = {"cli", "dry_run", "plan"}
+    without = {"cli", "dry_run", "plan", "operate"}
     seen: set[str] = set()
     while without - seen:
         module = (without - seen).pop()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from types import SimpleNamespace
 from typing import Any, cast
 
+import jsonschema
 import pytest
 
 from launcher.builtin_launch import BuiltinLaunch, ReplayAccount
-from launcher.counters import FeedCounters, MiddlewareCounters, RelayCounters, as_dict
+from launcher.counters import FeedCounters, MiddlewareCounters, RelayCounters, TapCounters, as_dict, meanings
 from launcher.feed import Feed, frames
 from launcher.latencies import RELATIVE_ERROR, LatencyRecorder
 from launcher.log import log
@@ -20,6 +22,7 @@ from launcher.relay import Relay
 from launcher.replay_protocol import Account, MiddlewareAccount, OutputAccount, encode_line
 from launcher.replayers import Replayer
 from launcher.snapshot import STATES, VERSION, Configuration, Snapshot
+from tests.status_schema import FILE, check_schema
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 CONFIGURATION = Configuration(
@@ -56,7 +59,8 @@ class Scene:
     def take(self) -> dict[str, Any]:
         figures = self.snapshot.take()
         assert json.loads(json.dumps(figures)) == figures
-        assert figures["version"] == VERSION
+        check_schema(figures)
+        assert figures["schema_version"] == VERSION
         assert figures["state"] in STATES
         return figures
 
@@ -84,6 +88,27 @@ async def test_each_figure_is_the_one_that_was_counted(scene):
     assert output["latency"]["p99_seconds"] == pytest.approx(0.25, rel=RELATIVE_ERROR)
     [middleware] = figures["middlewares"]
     assert (middleware["program"], middleware["records"]["given"], middleware["waiting"]) == ("./mask", 3, 2)
+
+
+def test_the_schema_says_what_the_code_says():
+    schema = json.loads(FILE.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    properties = schema["properties"]
+    assert properties["schema_version"] == {"const": VERSION}
+    assert properties["state"]["enum"] == list(STATES)
+    for kind, described in (
+        (TapCounters, properties["requests"]),
+        (RelayCounters, properties["connections"]),
+        (FeedCounters, properties["replayers"]["items"]["properties"]["copies"]),
+        (MiddlewareCounters, properties["middlewares"]["items"]["properties"]["records"]),
+    ):
+        for name, meaning in meanings(kind).items():
+            if os.environ.get("UPDATE_DOCS"):
+                described["properties"][name] = {"type": "integer", "minimum": 0, "description": meaning}
+                described["required"] = list(described["properties"])
+            assert described["properties"].get(name, {}).get("description") == meaning, "UPDATE_DOCS=1 writes it anew"
+    if os.environ.get("UPDATE_DOCS"):
+        FILE.write_text(json.dumps(schema, indent=2) + "\n")
 
 
 async def test_requests_a_second_are_of_the_last_seconds(scene, monkeypatch):
