@@ -170,8 +170,8 @@ def launcher(*options: str) -> Callable[[Place], Iterator[Running]]:
         command = nginx(here.folder, "own", answer)
         gor_options = here.folder / "gor.options"
         gor_options.write_text("--output-null\n")  # what a replayer sends on costs that process, and is not the relay's
-        words = [FILE, *options, "--gor-options", gor_options, "--app-port", str(app_port)]
-        words += ["--host", "127.0.0.1", "--stats-interval", "0", *command]
+        words = [FILE, "--gor-options", gor_options, "--app-port", str(app_port)]
+        words += ["--host", "127.0.0.1", "--stats-interval", "0", *options, *command]
         with program(words, port, PORT=str(port)) as process:
             deadline = time.monotonic() + PATIENCE_SECONDS
             while not (replayers := tuple(pid for pid in children(process.pid) if _is_replayer(pid))):

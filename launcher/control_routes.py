@@ -37,7 +37,19 @@ def new_routes(snapshot: Snapshot) -> Routes:
     return {
         ("GET", "/status"): lambda _: json_answer(snapshot.take()),
         ("POST", "/control"): partial(_control, snapshot),
+        **metrics_routes(snapshot),
     }
+
+
+def metrics_routes(snapshot: Snapshot) -> Routes:
+    """What may be read by whoever reaches the metrics' port."""
+    return {("GET", "/metrics"): lambda _: _metrics(snapshot)}
+
+
+def _metrics(snapshot: Snapshot) -> Answer:
+    from launcher import prometheus  # few ask for it
+
+    return Answer(200, prometheus.render(snapshot.take()).encode(), prometheus.CONTENT_TYPE)
 
 
 def json_answer(value: Any) -> Answer:

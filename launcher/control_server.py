@@ -49,10 +49,11 @@ async def _sample(snapshot: Snapshot) -> None:
 
 
 class ControlServer:
-    """Answers by the table of routes."""
+    """Answers by the table of routes. A socket that knows its peers (a Unix one) answers this user and root only."""
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, *, knows_peers: bool = True) -> None:
         self._routes = routes
+        self._knows_peers = knows_peers
         self._free = trio.Semaphore(_MAX_CONNECTIONS)
         self._failed: set[str] = set()  # paths whose handler has raised: told once
 
@@ -72,7 +73,7 @@ class ControlServer:
     async def _serve(self, connection: trio.socket.SocketType) -> None:
         try:
             with connection:
-                peer = peer_of(connection)
+                peer = peer_of(connection) if self._knows_peers else None
                 if peer is None or peer.uid in (0, os.geteuid()):
                     await self._answer(connection, peer)
         except OSError:

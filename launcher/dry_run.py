@@ -84,6 +84,8 @@ class _Pages:
         if plan.port is not None:
             changes = ", ".join(map(_change, report.environment))
             row("environment", f"{changes}, all else as it is" if changes else "all as it is")
+        if plan.metrics_port is not None and plan.mode is not Mode.ALONE:
+            row("metrics", f"http://127.0.0.1:{plan.metrics_port}/metrics")
 
     def _port(self, label: str, text: str, check: PortCheck) -> None:
         if check.is_free is None:

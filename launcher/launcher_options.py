@@ -147,6 +147,10 @@ class LauncherOptions:
         "--stats-interval", "time between two lines of counters in the log; 0 turns them off",
         metavar="SECONDS", parse=o.seconds, env="TRAFFIC_DUPLICATOR_STATS_INTERVAL", default=60.0, default_text="60",
     )  # fmt: skip
+    metrics_port: int | None = option(
+        "--metrics-port", "serve the counters for Prometheus at this port of 127.0.0.1",
+        metavar="N", parse=o.port, env="TRAFFIC_DUPLICATOR_METRICS_PORT", default_text="none",
+    )  # fmt: skip
     quiet: bool = option(
         "--quiet", "log warnings and errors only: no counters, but for a balance at the end that does not hold",
         env="TRAFFIC_DUPLICATOR_QUIET",

@@ -55,6 +55,7 @@ class Plan:
     port: int | None
     app_port: int
     app_socket: str | None
+    metrics_port: int | None
     app: AppCommand
     environ: Mapping[str, str]  # as given, for replayers
     gor_options: tuple[GorOption, ...]
@@ -117,7 +118,8 @@ class _Planner:
         mode, app, app_port, app_socket = self._place_app(port, is_mirrored=not reason)
         return Plan(
             mode=mode, reason=reason, options=options, in_dyno=self._in_dyno,
-            host=host, port=port, app_port=app_port, app_socket=app_socket, app=app, environ=self._environ,
+            host=host, port=port, app_port=app_port, app_socket=app_socket,
+            metrics_port=self._metrics_port(port, app_port), app=app, environ=self._environ,
             gor_options=gor_options, replayer=replayer,
             replayer_memory=replayer_memory,
             max_request=self._max_request(gor_options, replayer),
@@ -178,6 +180,18 @@ class _Planner:
             holder = self._holder(addresses.any_host(), app_port)
             self._problems.append(f"--app-port {app_port} is taken{holder}: leave it out, then a free one is chosen")
 
+    def _metrics_port(self, port: int | None, app_port: int) -> int | None:
+        """None, and a warning, if it would be in the way of clients or of the app."""
+        wanted = self._options.metrics_port
+        if wanted is not None and wanted in (port, app_port):
+            self._warnings.append(
+                f"--metrics-port must differ from the ports of clients and app: there are no metrics at {wanted}"
+            )
+            return None
+        if wanted is not None and self._options.dry_run and not addresses.is_free("127.0.0.1", wanted):
+            self._warnings.append(f"--metrics-port {wanted} is taken: there will be no metrics unless it becomes free")
+        return wanted
+
     def _why_not_mirrored(self, port: int | None) -> str:
         if not self._options.enabled:
             return "TRAFFIC_DUPLICATOR_ENABLED is false"
@@ -194,7 +208,7 @@ class _Planner:
             told_port = None if self._has_bad_port else port  # a PORT that is no number is the app's to complain of
             return Mode.ALONE, stay(self._command, self._environ, port=told_port), port or 0, None
         assert port is not None
-        app_port = options.app_port or addresses.free_port(port + 1)
+        app_port = options.app_port or addresses.free_port(port + 1 + (options.metrics_port == port + 1))
         app_socket = (options.app_socket or _new_socket_path()) if needs_socket else None
         app = move(self._command, self._environ, client_port=port, app_port=app_port, app_socket=app_socket)
         return Mode.MIRROR if is_mirrored else Mode.RELAY, app, app_port, app_socket

@@ -76,6 +76,10 @@ async def _serve(plan: Plan, app: AppProcess, launches: Sequence[tuple[str, Laun
     async with trio.open_nursery() as nursery:
         nursery.start_soon(poller.run)
         nursery.start_soon(serve_control, snapshot, plan.environ)
+        if plan.metrics_port is not None:
+            from launcher.metrics_port import serve_metrics  # few ask for it
+
+            nursery.start_soon(serve_metrics, snapshot, plan.metrics_port)
         status = await supervisor.run(mirroring)
         nursery.cancel_scope.cancel()
     return status

@@ -12,9 +12,11 @@ import pytest
 from launcher.counters import FeedCounters, MiddlewareCounters, RelayCounters, TapCounters, meanings
 from launcher.launcher_options import LauncherOptions
 from launcher.options import declared
+from launcher.prometheus import FAMILIES, PREFIX
 from launcher.replay.inputs import INPUT_COUNTERS
 from launcher.replay.outcomes import OUTCOMES
 from tests import evenness
+from tests.test_prometheus import page
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,6 +35,17 @@ def meanings_table(names: Iterable[tuple[str, str]]) -> list[str]:
     return ["| counter | meaning |", "| --- | --- |", *(f"| `{name}` | {meaning} |" for name, meaning in names)]
 
 
+def metrics_table() -> list[str]:
+    """Each metric of Prometheus' page; its labels are those of a page with everything on it."""
+    figures, _ = page()
+    rows = ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
+    for family in FAMILIES:
+        labels = dict.fromkeys(label for given, _ in family.samples(figures) for label in given if label)
+        shown = ", ".join(f"`{label}`" for label in labels if label != "le")
+        rows.append(f"| `{PREFIX}{family.name}` | {family.kind} | {shown} | {family.help} |")
+    return rows
+
+
 TABLES = {
     ("README.md", "options"): options_table(),
     ("docs/counters.md", "counters"): meanings_table(meanings(TapCounters).items()),
@@ -41,6 +54,7 @@ TABLES = {
     ("docs/counters.md", "middleware-counters"): meanings_table(meanings(MiddlewareCounters).items()),
     ("docs/counters.md", "outcomes"): meanings_table(OUTCOMES.items()),
     ("docs/selection.md", "evenness"): evenness.table(),
+    ("docs/metrics.md", "metrics"): metrics_table(),
     ("docs/replayer.md", "input-counters"): meanings_table(INPUT_COUNTERS.items()),
 }
 

@@ -59,6 +59,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("dry_run",),
     ("control_routes",),
     ("control_server",),
+    ("metrics_port",),
     ("service",),
     ("cli",),
     ("__main__",),

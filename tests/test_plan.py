@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from launcher import addresses
 from launcher.launcher_options import LauncherOptions
 from launcher.options import UsageError, read
 from launcher.plan import Mode, Plan, make_plan
@@ -230,3 +231,17 @@ def test_wrong_usage(argv, text):
     with pytest.raises(UsageError) as caught:
         plan(*argv)
     assert str(caught.value).startswith(text)
+
+
+def test_a_metrics_port_that_would_be_in_the_way_of_clients_or_app_is_left_out(port):
+    free = addresses.free_port(port + 2)
+    for taken in (port, free):
+        made = plan(*TO, "--app-port", str(free), "--metrics-port", str(taken), "app", PORT=str(port))
+        assert (made.mode, made.metrics_port) == (Mode.MIRROR, None)
+        assert made.warnings[-1].startswith("--metrics-port must differ from the ports of clients and app")
+
+
+def test_the_app_s_port_is_chosen_beside_the_metrics_port(port):
+    made = plan(*TO, "--metrics-port", str(port + 1), "app", PORT=str(port))
+    assert (made.metrics_port, made.warnings) == (port + 1, ())
+    assert made.app_port != port + 1
