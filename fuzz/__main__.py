@@ -20,7 +20,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = ROOT / "fuzz" / "seeds"
 WORK = ROOT / ".build" / "fuzz"  # a folder a target: its corpus grows from run to run
-TARGETS = ("framer", "tap", "gor_options", "app_command", "responses", "frames")
+TARGETS = (
+    "framer", "tap", "gor_options", "app_command", "responses", "frames", "records", "record_files", "hex_lines",
+    "modifiers",
+)  # fmt: skip
 LONGEST_BYTES = 1500  # of an input: what matters fits, and short ones are tried more often
 LIMITS = ("-timeout=60", "-rss_limit_mb=2048")  # seconds and memory for one input; one takes milliseconds
 FOUND, NOT_HERE = 1, 3  # exit statuses

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from fuzz.__main__ import NOT_HERE, SEEDS, TARGETS, dictionary, outcome, seed_files
 from launcher import copied_head, framing, http_grammar, mirror, selector
 from launcher.http_grammar import Framing, judge_framing
-from launcher.replay import frames, responses
+from launcher.replay import frames, heads, hex_lines, modifiers, record_files, record_format, responses
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_ATHERIS = "import runpy, sys; sys.modules['atheris'] = None; runpy.run_module('fuzz', run_name='__main__')"
@@ -65,6 +66,13 @@ def leaves_the_first(*head):
         ("tap", copied_head, "_without_hop", lambda raw, marked: raw),
         ("responses", responses, "_framing", lambda headers: (0, False, frozenset())),
         ("frames", frames.FrameReader, "next_frame", lambda reader: None),
+        ("records", record_format, "request_fault", lambda request: None),
+        ("records", record_format.RecordReader, "receive_eof", lambda reader: []),
+        ("record_files", record_files, "_in_order", lambda items, depth: itertools.islice(items, 1)),
+        ("hex_lines", hex_lines, "request_fault", lambda request: None),
+        ("hex_lines", hex_lines.HexLines, "receive_eof", lambda lines: lines.receive(b"\n")),
+        ("modifiers", modifiers, "set_header_rule", lambda text: (b"X", b"a\r\n\r\nb")),
+        ("modifiers", heads, "replaced", lambda text, span, new: text[: span[0]] + new + b"\r\nX: y" + text[span[1] :]),
     ],
 )
 def test_a_planted_defect_is_found_by_the_seeds_alone(

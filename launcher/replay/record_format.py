@@ -86,7 +86,8 @@ class RecordReader:
             start = end + len(SEPARATOR) - 1
             end = held.find(SEPARATOR, start)
         del held[:start]
-        if len(held) - 1 > self._max_bytes or self._skipped:
+        # Its last bytes may be of a separator, which is none of the record's.
+        if len(held) - len(SEPARATOR) > self._max_bytes or self._skipped:
             self._skip()
         self._searched = max(0, len(held) - len(SEPARATOR) + 1)
         return events

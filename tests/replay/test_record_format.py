@@ -86,6 +86,15 @@ def test_the_identity_is_in_the_header_line() -> None:
     assert (identity(ONE), identity(b"nothing")) == (b"abc", b"")
 
 
+@pytest.mark.parametrize("spare", range(-1, 16))
+def test_a_record_just_below_its_bound_is_taken_however_it_is_cut(spare: int) -> None:
+    """The bytes of the separator that have come by then are none of the record's."""
+    stream = (ONE + SEPARATOR) * 2
+    for piece in (1, 3, 5, 1000):
+        kinds = [getattr(event, "kind", "record") for event in read(stream, piece, max_bytes=len(ONE) + spare)]
+        assert kinds == ["record" if spare >= 0 else "too_large"] * 2
+
+
 def test_a_large_record_in_small_pieces_takes_linear_time() -> None:
     def seconds(nbytes: int) -> float:
         stream = ONE + b"\n" * nbytes + SEPARATOR
