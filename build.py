@@ -45,7 +45,8 @@ PACKAGING = ROOT / "packaging"
 ONLY_IN = {"file": "only in the slug", "slug": "only in the file"}  # a form, and the mark of the other's lines
 RUNTIME, BUILD, DEVELOPMENT = "requirements.txt", "requirements-build.txt", "requirements-dev.txt"
 FUZZING = "requirements-fuzz.txt"
-REQUIREMENTS = (RUNTIME, BUILD, DEVELOPMENT, FUZZING)
+MUTATION = "requirements-mutation.txt"
+REQUIREMENTS = (RUNTIME, BUILD, DEVELOPMENT, FUZZING, MUTATION)
 ENTRY_POINT = "launcher.cli:main"
 LEFT_OUT = ("trio/_tests", "trio/_core/_tests", "trio/_tools", "sniffio/_tests", "bin")
 SHIVS_OWN = "_bootstrap/"  # its start: packaging/boot.py is ours
@@ -75,8 +76,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def split_arguments(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Our own words, and those that `demo`, `test`, `fuzz`, `bench` and `faults` hand on as they are."""
-    passing = (["demo"], ["test"], ["fuzz"], ["bench"], ["faults"])
+    """Our own words, and those that `demo`, `test`, `fuzz`, `mutate`, `bench` and `faults` hand on as they are."""
+    passing = (["demo"], ["test"], ["fuzz"], ["mutate"], ["bench"], ["faults"])
     if argv[:1] in passing and argv[1:2] not in (["-h"], ["--help"]):
         return argv[:1], argv[1:]
     return argv, []
@@ -97,6 +98,7 @@ def argument_parser() -> argparse.ArgumentParser:
         ("lint", lint_command, "", "check with ruff, mypy --strict and, where present, shellcheck"),
         ("fuzz", fuzz_command, "[TARGET...] [--seconds N]", "look for inputs that break a promise: docs/fuzzing.md"),
         ("audit", audit_command, "", "list what the file carries, by version and hash; ask pip-audit, if it is there"),
+        ("mutate", mutate_command, "[MODULE...]", "change the code, and tell what no test notices: docs/mutation.md"),
         ("bench", bench_command, "[--quick] [--write]", "measure the file against a bare Python and other proxies"),
         ("faults", faults_command, "[NAME...] [--quick] [--write]", "what clients see when things go wrong"),
         ("buildpack", buildpack_command, "[--with-gor [PATH]]", f"make {BUILDPACK.relative_to(ROOT)}"),
@@ -159,6 +161,13 @@ def fuzz_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoR
         install(RUNTIME, DEVELOPMENT, FUZZING)
     os.chdir(ROOT)
     become([str(VENV_PYTHON), "-m", "fuzz", *passed_on])
+
+
+def mutate_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoReturn:
+    with one_at_a_time():
+        install(RUNTIME, DEVELOPMENT, MUTATION)
+    os.chdir(ROOT)
+    become([str(VENV_PYTHON), "-m", "mutation", *passed_on])
 
 
 def audit_command(arguments: argparse.Namespace, passed_on: Sequence[str]) -> NoReturn:

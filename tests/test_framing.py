@@ -564,3 +564,49 @@ def test_sixteen_times_as_many_headers_cost_about_sixteen_times_as_much(line):
         return time.process_time() - begun
 
     assert seconds(4 * N) < 64 * min(seconds(N // 4) for _ in range(5))  # quadratic: 256
+
+
+# ---- what mutation testing has asked for ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nbytes", [-1, 0, 6])
+def test_only_bytes_of_the_body_can_be_skipped(nbytes: int):
+    framer = Framer()
+    framer.receive(POST)
+    with pytest.raises(AssertionError):
+        framer.skip(nbytes)
+
+
+def test_a_framer_is_paused_or_not():
+    framer = Framer()
+    framer.receive(UPGRADE)
+    assert framer.paused is True
+    framer.resume()
+    assert framer.paused is False
+
+
+@pytest.mark.parametrize("between", [b"\r\r\n", b"\rX\n", b"\r\n\rX", b"\rX"])
+def test_a_bare_cr_between_requests_is_refused_in_any_split(between: bytes):
+    for pieces in ([between + GET], single_bytes(between + GET)):
+        assert framed(pieces) == [Unframed("bare-cr")]
+
+
+def test_any_byte_but_those_of_empty_lines_is_data_after_close():
+    last = with_header(b"Connection: close")
+    for byte in b"\0\t\n\r XZ":
+        (*_, end) = framed([last + bytes([byte])])
+        assert end == (End() if byte in b"\r\n" else Unframed("data-after-close"))
+
+
+@pytest.mark.parametrize(("size", "is_taken"), [(2**63 - 1, True), (2**63, False), (2**64 - 1, False)])
+def test_a_chunk_may_have_as_many_bytes_as_63_bits_can_say(size: int, is_taken: bool):
+    framer = Framer()
+    events = framer.receive(CHUNKED + b"%x\r\n" % size)
+    assert (events[-1] != Unframed("bad-chunk-size")) is is_taken
+    assert framer.bytes_in_piece == (size if is_taken else 0)
+
+
+@pytest.mark.parametrize("digits", [b"0", b"9", b"a", b"f", b"A", b"F", b"aA" * 8])
+def test_a_fault_behind_any_chunk_size_is_one_of_its_extension(digits: bytes):
+    assert http_grammar.chunk_line_fault(digits + b";=\r\n") == "bad-chunk-extension"
+    assert http_grammar.chunk_line_fault(digits + b"g;a\r\n") == "bad-chunk-size"

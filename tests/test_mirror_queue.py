@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.counters import FeedCounters
-from launcher.mirror_queue import RECORD_OVERHEAD_BYTES, Budget, MirrorQueue
+from launcher.mirror_queue import RECORD_OVERHEAD_BYTES, Budget, MirrorQueue, QueueStatistics
 
 
 def new_queue(share: int, budget: Budget | None = None) -> MirrorQueue:
@@ -83,3 +83,28 @@ def test_the_charge_never_exceeds_the_share_and_all_is_accounted_for(steps, shar
     queue.shut()
     queue.counters.taken = taken
     assert queue.counters.imbalance() == 0
+
+
+def test_a_record_must_fit_beside_those_that_wait():
+    queue = new_queue(charge(b"abc") + charge(b"ab"), Budget(10_000))
+    assert [queue.offer(record) for record in (b"abc", b"abc", b"ab", b"")] == [True, False, True, False]
+
+
+def test_its_statistics_are_what_waits_and_what_may():
+    queue = new_queue(1000)
+    assert not queue
+    queue.offer(b"abc")
+    assert queue
+    assert queue.statistics() == QueueStatistics(records=1, charged_bytes=charge(b"abc"), share_bytes=1000)
+    assert repr(queue) == f"<MirrorQueue 1 records, {charge(b'abc')}/1000 bytes>"
+
+
+def test_each_record_that_is_taken_is_told_to_the_feed_and_no_other():
+    queue = new_queue(charge(b"abc"))
+    told: list[int] = []
+    queue.on_offer = lambda: told.append(1)
+    queue.offer(b"abc")
+    queue.offer(b"abc")
+    queue.shut()
+    queue.offer(b"abc")
+    assert len(told) == 1

@@ -243,7 +243,7 @@ class Middleware:
 
     async def _pass_on(self, stderr: trio.abc.ReceiveStream) -> None:
         async for line in read_lines(stderr):
-            log("middleware-says", line=line[:_SHOWN_CHARACTERS])
+            log("middleware-says", line=log.masked(line)[:_SHOWN_CHARACTERS])  # half a secret would not be told
 
 
 def _pipe() -> tuple[int, int]:

@@ -77,13 +77,20 @@ def test_of_all_processes_of_the_launcher_only_the_relay_listens_and_only_at_por
         destination.wait_for_arrivals(1)
         pids = its_own(launched)
         assert any(is_builtin(pid) or is_gor(pid) for pid in pids)
-        found = {pid: listeners(pid) for pid in pids}
-        assert {pid: each for pid, each in found.items() if each} == {launched.pid: {f"tcp :::{launched.port}"}}
+        found = {(pid, each) for pid in pids for each in listeners(pid)}
+        assert {(pid, each) for pid, each in found if not each.startswith("unix ")} == {
+            (launched.pid, f"tcp :::{launched.port}")
+        }
+        for _, each in found:
+            if each.startswith("unix "):  # the control socket
+                path = Path(each.removeprefix("unix "))
+                assert (modes(path), modes(path.parent), path.owner()) == ("0600", "0700", Path("/proc/self").owner())
 
 
 def test_with_a_host_it_listens_there_alone(product: Product) -> None:
     with serving(product, "--host", "127.0.0.1", "--to", "http://127.0.0.1:1") as launched:
-        assert {each for pid in its_own(launched) for each in listeners(pid)} == {f"tcp 127.0.0.1:{launched.port}"}
+        found = {each for pid in its_own(launched) for each in listeners(pid) if not each.startswith("unix ")}
+        assert found == {f"tcp 127.0.0.1:{launched.port}"}
 
 
 def test_all_that_it_leaves_on_disk_is_in_folders_that_only_its_user_can_enter(
