@@ -52,6 +52,8 @@ def check(data: bytes) -> Hashable:
     for number, part in enumerate(parts):
         found = [item.data for index, item in told if index == number and isinstance(item, Record)]
         content, is_sound = unpacked(part)
+        if content is None:
+            continue
         expected = [event.data for event in RecordReader().receive(content) if isinstance(event, Record)]
         assert not Counter(found) - Counter(expected), "a record is made up"
         assert len(found) == len(expected) or not is_sound, "a record is lost"
@@ -62,12 +64,15 @@ def check(data: bytes) -> Hashable:
     return tuple(sorted({item.kind if isinstance(item, InFile) else "record" for _, item in told}))
 
 
-def unpacked(part: bytes) -> tuple[bytes, bool]:
-    """A file's bytes, of a gzip file those before its first fault, and whether it has none."""
+def unpacked(part: bytes) -> tuple[bytes | None, bool]:
+    """A file's bytes, of a gzip file those before its first fault, and whether it has none. None where zlib and gzip
+    judge a header's flags each in its own way: the reserved ones, and the checksum of the header."""
     if not part.startswith(b"\x1f\x8b"):
         return part, True
     whole = b""
     while part:
+        if part[3:4] and part[3] & 0xE2:
+            return None, False
         member = zlib.decompressobj(31)
         try:
             for byte in single_bytes(part):  # so that what comes before a fault is there

@@ -14,6 +14,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 ANSWERS = {
     "a length": HEAD + b"Content-Length: 3\r\n\r\nabc",
     "chunks": HEAD + b"Transfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nX: y\r\n z\r\n\r\n",
+    "folded trailers": HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nTransfer-Encoding: chunked\r\n x\r\n\r\n",
     "until the end": b"HTTP/1.0 200\r\nX: a\r\n b\r\n\r\nabc",
     "interim answers": b"HTTP/1.1 103 E\nLink: a\n\n" + HEAD + b"Content-Length: 1, 1\r\nConnection: close\r\n\r\nx",
     "no body": b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",

@@ -192,9 +192,10 @@ class ResponseReader:
         trailers = self._take_paragraph()
         if trailers is None:
             return False
-        if trailers[:1] in b" \t" or not _TRAILERS.fullmatch(_unfolded(trailers)):
+        fields = _unfolded(trailers)
+        if trailers[:1] in b" \t" or not _TRAILERS.fullmatch(fields):
             raise ResponseError("the answer's trailers are not valid")
-        _framing(tuple(_FRAMING.findall(b"\n" + trailers)))  # h11 refuses there, too, what a head must not say
+        _framing(tuple(_FRAMING.findall(b"\n" + fields)))  # h11 refuses there, too, what a head must not say
         return self._end()
 
     def _take_paragraph(self) -> bytes | None:
