@@ -82,6 +82,19 @@ def test_headers_of_one_hop_and_those_that_connection_names_are_left_out():
     assert scene.copies() == [b"GET / HTTP/1.1\r\nHost: h\r\nX-Hopping: 2\r\n" + GUARD]
 
 
+@pytest.mark.parametrize("second", [b"Keep-Alive: 5", b"connection: close, a", b"Upgrade: x", b"Expect: 100-continue"])
+def test_a_usual_connection_header_is_not_the_only_one_that_is_left_out(second):
+    request = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\n%s\r\nX: y\r\n\r\n" % second
+    scene = Scene().send(request)
+    scene.tap.app_sent(b"HTTP/1.1 200 OK\r\n")
+    assert scene.copies() == [b"GET / HTTP/1.1\r\nHost: h\r\nX: y\r\n" + GUARD]
+
+
+def test_a_header_that_connection_names_is_left_out_whatever_its_value():
+    request = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: x-a,X-B\r\nX-A: b: c:d\r\nX-b:\r\nX-C: x-a:\r\n\r\n"
+    assert Scene().send(request).copies() == [b"GET / HTTP/1.1\r\nHost: h\r\nX-C: x-a:\r\n" + GUARD]
+
+
 def test_connection_can_t_take_away_what_says_where_a_request_ends():
     request = b"POST / HTTP/1.1\r\nHost: h\r\nConnection: host, content-length\r\nContent-Length: 1\r\n\r\nx"
     assert Scene().send(request).copies() == [b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n" + GUARD + b"x"]

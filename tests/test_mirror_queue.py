@@ -108,3 +108,18 @@ def test_each_record_that_is_taken_is_told_to_the_feed_and_no_other():
     queue.shut()
     queue.offer(b"abc")
     assert len(told) == 1
+
+
+def test_a_budget_can_be_used_up_to_its_last_byte():
+    budget = Budget(10)
+    assert [budget.take(9), budget.take(2), budget.take(1), budget.take(1)] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_records_that_are_released_together_end_the_charge_of_each(count):
+    budget = Budget(10_000)
+    queue = new_queue(10_000, budget)
+    for _ in range(count):
+        queue.offer(b"abc")
+    queue.release(*(record for _ in range(count) if (record := queue.pop()) is not None))
+    assert budget.used_bytes == queue.statistics().charged_bytes == 0
