@@ -171,7 +171,17 @@ def report(samples: Samples) -> Iterator[str]:
         own, theirs = samples.get((mode.name, OURS)), samples.get((mode.name, peer))
         if own and theirs:
             ratio = median_cost(own) / median_cost(theirs)
-            yield f"| {mode.name}, to {peer} | {ratio:.2f} | at most {goal} | {stopped.verdict(ratio <= goal)} |"
+            told = stopped.verdict(ratio <= goal)
+            if ratio > goal:
+                told += f": {why_missed(own, goal * median_cost(theirs), samples.get((mode.name, HAPROXY), ()))}"
+            yield f"| {mode.name}, to {peer} | {ratio:.2f} | at most {goal} | {told} |"
+
+
+def why_missed(own: Sequence[Sample], goal: float, floor: Sequence[Sample]) -> str:
+    """What the goal is in the mode's unit, and what no code of ours can change of the cost."""
+    kernel = statistics.median(sample.cost * sample.in_kernel for sample in own)
+    text = f"{goal:.1f} would reach it; {kernel:.1f} of ours is the kernel's"
+    return text + (f", and HAProxy takes {median_cost(floor):.1f} to copy nothing" if floor else "")
 
 
 def cell(samples: Sequence[Sample]) -> str:
