@@ -93,7 +93,8 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=build_command)
     commands = parser.add_subparsers(metavar="COMMAND")
     for name, run, usage, meaning in (
-        ("demo", demo_command, "[--keep] [-- COMMAND...]", "run an app behind the file, send traffic, show what came"),
+        ("demo", demo_command, "[--keep | --compare] [-- COMMAND...]",
+         "run an app behind the file, send traffic, show what came"),
         ("test", test_command, "[PYTEST ARGUMENTS...]", "run the tests on the built file; GOR=path names a real gor"),
         ("lint", lint_command, "", "check with ruff, mypy --strict and, where present, shellcheck"),
         ("fuzz", fuzz_command, "[TARGET...] [--seconds N]", "look for inputs that break a promise: docs/fuzzing.md"),

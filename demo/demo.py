@@ -24,6 +24,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from compare import compare
 from destination import Copy, Destination
 from launched import DemoError, Launched, wait_until
 from traffic import VARIED, VISITS, Exchange, send
@@ -33,15 +34,18 @@ COPIES_SECONDS = 10
 
 def main(argv: list[str]) -> int:
     end_of_ours = argv.index("--") if "--" in argv else len(argv)
-    parser = argparse.ArgumentParser(usage="demo.py FILE [--keep] [-- COMMAND...]", description=__doc__)
+    parser = argparse.ArgumentParser(usage="demo.py FILE [--keep | --compare] [-- COMMAND...]", description=__doc__)
     parser.add_argument("file", type=Path, metavar="FILE", help="the launcher, as python3 build.py makes it")
     parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C, with addresses to try")
+    parser.add_argument("--compare", action="store_true", help="compare two versions of a small shop instead")
     arguments = parser.parse_args(argv[:end_of_ours])
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)  # each ends everything in order, as KeyboardInterrupt
+        if arguments.compare:
+            return compare(arguments.file.resolve())
         return demonstrate(arguments.file.resolve(), argv[end_of_ours + 1 :], arguments.keep)
     except KeyboardInterrupt:
         print("\nInterrupted: all that was started has been ended.")

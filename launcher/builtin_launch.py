@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 import trio
 
 from launcher import itself
 from launcher.child import PIPE, start
+from launcher.comparison.report import MAX_REPORT_BYTES
 from launcher.counters import MiddlewareCounters, as_dict
 from launcher.executable import CANNOT_EXECUTE, CannotStart
 from launcher.feed import Feed
@@ -26,6 +28,8 @@ from launcher.records import frame
 from launcher.replay_protocol import (
     Account,
     Closing,
+    Compared,
+    ComparisonSettings,
     DestinationFailed,
     MiddlewareAccount,
     OutputAccount,
@@ -40,6 +44,7 @@ _SHARE_OF_QUEUES = 0.5  # of the rest: Python's objects around the records, and 
 _LEAST_QUEUE_BYTES = 1024**2
 # Ignores from its birth what the replayer ignores: its Python takes 0.2 s to say so, and the platform may be quicker.
 _DEAF = ("/bin/sh", "-c", "trap '' TERM INT HUP; exec \"$@\"", "replayer")
+_LONGEST_ACCOUNT_LINE_BYTES = MAX_REPORT_BYTES + 1024
 _LAST_ACCOUNT_SECONDS = 0.2  # of the end's time, for the final account and the exit
 
 
@@ -58,6 +63,7 @@ class BuiltinLaunch:
     queue_bytes: int
     stats_interval: float
     account: ReplayAccount
+    comparison: ComparisonSettings | None = None
 
     final_statuses = frozenset({0, 2})  # 2: it refuses its options, and will again
 
@@ -102,6 +108,7 @@ class BuiltinLaunch:
             options=tuple((option.name, option.value, option.shown) for option in self.options),
             queue_bytes=self.queue_bytes,
             stats_interval=self.stats_interval,
+            comparison=self.comparison,
         )
 
     async def _pass_on(self, stream: trio.abc.ReceiveStream) -> None:
@@ -110,7 +117,7 @@ class BuiltinLaunch:
                 log("replayer-says", level="warning", line=line)
 
     async def _read_account(self, stream: trio.lowlevel.FdStream) -> None:
-        async for line in read_lines(stream):
+        async for line in read_lines(stream, longest_bytes=_LONGEST_ACCOUNT_LINE_BYTES):
             self.account.receive(line)
 
 
@@ -140,6 +147,7 @@ class ReplayAccount:
         self._current: dict[str, OutputAccount] = {}
         self._ended_middleware: MiddlewareAccount | None = None
         self._middleware: MiddlewareAccount | None = None
+        self.compared: Mapping[str, Any] | None = None  # the newest report: of one process only
 
     def receive(self, line: str) -> None:
         """One line of the account pipe."""
@@ -151,6 +159,8 @@ class ReplayAccount:
         if isinstance(told, Account):
             self._current = {output.destination: output for output in told.outputs}
             self._middleware = told.middleware
+        elif isinstance(told, Compared):
+            self.compared = told.report
         elif isinstance(told, DestinationFailed):
             self._failed(told)
 

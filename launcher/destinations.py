@@ -18,6 +18,8 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*)://", re.IGNORECASE)
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?")  # RFC 1123 §2.1, and underscores
 _USERINFO = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})*")  # what Go's url.Parse takes for userinfo
 
+_ROLE = re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,31})=(?=.)", re.DOTALL)
+
 _EXAMPLE = "http://host or https://host:8443, with |10 (a second) or |10% behind it for fewer copies"
 
 
@@ -63,6 +65,12 @@ class Destination:
     def argument(self) -> str:
         """The value that `--output-http` gets. Not for the log."""
         return f"{self.url}|{self.limit}" if self.limit else self.url
+
+
+def split_role(text: str) -> tuple[str, str]:
+    """The role that stands before `=`, such as `candidate` in `candidate=https://next`, or ""; and the address."""
+    match = _ROLE.match(text)
+    return (match[1], text[match.end() :]) if match else ("", text)
 
 
 def parse_limit(text: str) -> Limit:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from launcher.destinations import split_role
 from launcher.gor_flag_table import FLAGS, OUTPUTS, POSITIONAL, REMOVED, RENAMED, Flag, Kind, Release
 from launcher.gor_masking import masked
 from launcher.gor_values import boolean, checked, integer
@@ -42,6 +43,7 @@ class GorOption:
     shown: str  # the value for the log: variables unexpanded, credentials, values of headers and parameters masked
     where: str
     secrets: tuple[str, ...] = field(default=(), repr=False)  # what `shown` hides
+    role: str = ""  # of a destination whose answers are compared; `shown` has it, too
 
     def argv(self) -> list[str]:
         """The option as gor takes it."""
@@ -218,14 +220,19 @@ def _is_flag(text: str) -> bool:
 
 
 def _option(given: str, flag: Flag, word: Word, value: Word) -> tuple[GorOption, list[str]]:
-    shown = masked(flag.name, value.shown)[0]
+    role, value_text, value_shown = "", value.value, value.shown
+    if flag.name == "output-http":
+        role, value_text = split_role(value.value)
+        value_shown = value.shown.removeprefix(f"{role}=") if role else value.shown
+    shown = masked(flag.name, value_shown)[0]
     try:
-        text, notes = checked(flag, value.value)
+        text, notes = checked(flag, value_text)
     except ValueError as error:
         raise ConfigurationError(f"{value.where}: --{given} must be {error}; it is '{shown}'") from None
-    if shown == value.value:  # nothing to hide: then as it was understood
+    if shown == value_text:  # nothing to hide: then as it was understood
         shown = text
-    return GorOption(flag.name, text, shown, word.where, masked(flag.name, text)[1]), notes
+    shown = f"{role}={shown}" if role else shown
+    return GorOption(flag.name, text, shown, word.where, masked(flag.name, text)[1], role), notes
 
 
 def _without_repeated(options: list[GorOption]) -> tuple[list[GorOption], list[str]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from launcher.command_hints import typography_hint
-from launcher.destinations import Destination, parse_destination
+from launcher.destinations import Destination, parse_destination, split_role
 from launcher.gor_flags import GorOption, parse_flags
 from launcher.options import ConfigurationError
 from launcher.shell_words import read_words
@@ -72,7 +72,7 @@ def hidden(options: Iterable[GorOption], expanded: Mapping[str, str]) -> tuple[t
 def _address(value: str) -> str:
     """The part of a URL that a replayer may name in its messages: without limit, path and query."""
     try:
-        return parse_destination(value)[0].url if "://" in value else ""
+        return parse_destination(split_role(value)[1])[0].url if "://" in value else ""
     except ValueError:
         return ""
 

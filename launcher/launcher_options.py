@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from launcher import options as o
 from launcher.command_hints import typography_hint
 from launcher.control_words import Change, parse_change
-from launcher.destinations import parse_destination
+from launcher.destinations import parse_destination, split_role
 from launcher.options import declared, option
 from launcher.records import UNDROPPABLE_HEADERS
 from launcher.selection import SampleBy, Selection, explained, parse_methods, parse_path, parse_sample_by
@@ -20,7 +20,7 @@ DEFAULT_PORT = 5000
 
 def _destination(text: str) -> str:
     try:
-        parse_destination(text)
+        parse_destination(split_role(text)[1])
     except ValueError as error:
         hint = typography_hint(text)
         raise ValueError(f"{error}; it has {hint}" if hint else str(error)) from None
@@ -60,8 +60,9 @@ class LauncherOptions:
     """What the command line and the environment say."""
 
     to: tuple[str, ...] = option(
-        "--to", "a destination of the copies: short for gor's --output-http URL",
-        metavar="URL", parse=_destination, env="TRAFFIC_DUPLICATOR_TO", default_text="none", repeatable=True,
+        "--to", "a destination of the copies: short for gor's --output-http URL; with a name before it, such as "
+        "candidate=URL and baseline=URL, answers are compared: docs/comparison.md",
+        metavar="[NAME=]URL", parse=_destination, env="TRAFFIC_DUPLICATOR_TO", default_text="none", repeatable=True,
     )  # fmt: skip
     gor_options: str | None = option(
         "--gor-options", "gor's options, as a shell would read them",
@@ -142,6 +143,18 @@ class LauncherOptions:
         "--max-cpu", "mirroring pauses when all replayer processes together use more of one core for 10 s; 0 or none "
         "turns that off",
         metavar="PERCENT", parse=_cpu_percent, env="TRAFFIC_DUPLICATOR_MAX_CPU", default=50.0, default_text="50",
+    )  # fmt: skip
+    ignore: tuple[str, ...] = option(
+        "--ignore", "what does not count when answers are compared: a path in JSON with all below it, or a header",
+        metavar="PATH|HEADER", parse=o.ignorable, env="TRAFFIC_DUPLICATOR_IGNORE", default_text="none", repeatable=True,
+    )  # fmt: skip
+    keep_bodies: int = option(
+        "--keep-bodies", "when answers are compared: so many pairs that differ are written, whole, to a private file",
+        metavar="N", parse=o.count, env="TRAFFIC_DUPLICATOR_KEEP_BODIES", default=0, default_text="0",
+    )  # fmt: skip
+    report_file: str | None = option(
+        "--report-file", "where the comparison's report is written at the end, as a page, or as JSON if PATH ends so",
+        metavar="PATH", env="TRAFFIC_DUPLICATOR_REPORT_FILE", default_text="none",
     )  # fmt: skip
     stats_interval: float = option(
         "--stats-interval", "time between two lines of counters in the log; 0 turns them off",

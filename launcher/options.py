@@ -240,6 +240,23 @@ def boolean(text: str) -> bool:
     raise ValueError(f"true or false, not {text!r}")
 
 
+_MOST_COUNTED = 10_000
+
+
+def count(text: str) -> int:
+    """0 to 10000."""
+    if not re.fullmatch(r"[0-9]{1,5}", text.strip(), re.ASCII) or int(text) > _MOST_COUNTED:
+        raise ValueError(f"a number from 0 to {_MOST_COUNTED}, not {text!r}")
+    return int(text)
+
+
+def ignorable(text: str) -> str:
+    """What a comparison leaves out: a path in JSON such as `$.items[].id`, or a header's name."""
+    if not re.fullmatch(r"\$[^\s]{0,200}", text) and not _HEADER_NAME.fullmatch(text.removeprefix("header:")):
+        raise ValueError(f"a path in JSON such as $.items[].id, or a header's name, not {text!r}")
+    return text
+
+
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # a token: RFC 9110 §5.6.2
 
 

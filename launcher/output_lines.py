@@ -9,8 +9,10 @@ import trio
 _LONGEST_LINE_BYTES = 64 * 1024
 
 
-async def read_lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[str]:
-    """Lines without their ends, until the stream's end; of a line over 64 KiB only the beginning."""
+async def read_lines(
+    stream: trio.abc.ReceiveStream, *, longest_bytes: int = _LONGEST_LINE_BYTES
+) -> AsyncIterator[str]:
+    """Lines without their ends, until the stream's end; of a line that is longer only the beginning."""
     rest = b""
     is_cut = False
     async with stream:
@@ -20,7 +22,7 @@ async def read_lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[str]:
                 if not is_cut:
                     yield line.decode(errors="backslashreplace")
                 is_cut = False
-            if len(rest) > _LONGEST_LINE_BYTES:
+            if len(rest) > longest_bytes:
                 if not is_cut:
                     yield rest.decode(errors="backslashreplace")
                 rest, is_cut = b"", True

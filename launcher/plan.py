@@ -26,6 +26,7 @@ from launcher.launcher_options import DEFAULT_GOR_OPTIONS, DEFAULT_PORT, Launche
 from launcher.options import ConfigurationError, Reading, declared, format_size
 from launcher.replay_protocol import MAX_FRAME_BYTES
 from launcher.replayer_choice import Places, ReplayerChoice, choose_replayer
+from launcher.roles import role_problems, role_warnings
 
 _RECORD_HEADER_BYTES = 128  # gor's own line before the request, and the loop guard's header
 _GOR_COPY_BUFFER_BYTES = 5 * 1024**2  # where gor cuts unless --copy-buffer-size is given
@@ -226,6 +227,8 @@ class _Planner:
         self._warnings += [*from_file.warnings, *to_warnings]
         self._secrets = (*from_file.secrets, *hidden(from_to, {}))
         found = (*from_file.options, *from_to)
+        self._problems += role_problems(found)
+        self._warnings += role_warnings(found)
         if not self._problems and not any(map(is_output, found)):
             self._problems.append(
                 "there is no destination: use --to URL, TRAFFIC_DUPLICATOR_TO, "

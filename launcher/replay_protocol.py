@@ -3,8 +3,9 @@
 Down, on the replayer's standard input, in frames (records.py): `ReplaySettings` as JSON, then records, then an empty
 frame and `Closing` as JSON. A pipe that ends without these two means that the launcher is gone.
 Up, on the account pipe, JSON lines: `Ready` once, then `Account` whenever a figure changed, at most one a second, and
-`DestinationFailed` for people; the last `Account` is `final`. Accounts are totals since the start: the newest replaces
-all before it, so a reader may miss some. Unknown keys are ignored.
+`DestinationFailed` for people, and `Compared` now and then if answers are compared; the last `Account` is `final`.
+`Account` and `Compared` are totals since the start: the newest replaces all before it, so a reader may miss some.
+Unknown keys are ignored.
 """
 
 from __future__ import annotations
@@ -23,6 +24,16 @@ MAX_FRAME_BYTES = 64 * 1024 * 1024  # far above any --max-request: a longer fram
 
 
 @dataclass(frozen=True, kw_only=True)
+class ComparisonSettings:
+    """Whose answers are compared, and how."""
+
+    roles: tuple[str, ...]  # of each output-http in its order; "" is one that is not compared
+    ignored: tuple[str, ...] = ()  # paths in JSON and headers that don't count
+    keep_bodies: int = 0  # pairs that are written, whole, to a private file
+    with_recorded: bool = False  # without a baseline, the answers in a recording are it
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReplaySettings:
     """The first frame: what the replayer is to do.
 
@@ -34,6 +45,7 @@ class ReplaySettings:
     options: tuple[tuple[str, str, str], ...]
     queue_bytes: int
     stats_interval: float
+    comparison: ComparisonSettings | None = None
 
     def encode(self) -> bytes:
         """The frame's payload."""
@@ -50,9 +62,21 @@ class ReplaySettings:
                 options=tuple((str(name), str(value), str(shown)) for name, value, shown in facts["options"]),
                 queue_bytes=int(facts["queue_bytes"]),
                 stats_interval=float(facts["stats_interval"]),
+                comparison=_comparison_settings(facts.get("comparison")),
             )
         except (KeyError, TypeError, ValueError):
             raise ValueError("settings must have options, queue_bytes and stats_interval") from None
+
+
+def _comparison_settings(facts: Mapping[str, Any] | None) -> ComparisonSettings | None:
+    if facts is None:
+        return None
+    return ComparisonSettings(
+        roles=tuple(map(str, facts["roles"])),
+        ignored=tuple(map(str, facts["ignored"])),
+        keep_bodies=int(facts["keep_bodies"]),
+        with_recorded=bool(facts.get("with_recorded")),
+    )
 
 
 @dataclass(frozen=True)
@@ -126,8 +150,15 @@ class DestinationFailed:
     count: int  # since the last such line
 
 
-Told = Ready | Account | DestinationFailed
-_AT = {Ready: "ready", Account: "account", DestinationFailed: "destination-failed"}
+@dataclass(frozen=True)
+class Compared:
+    """What the comparison has found so far: launcher/comparison/report.py has the form."""
+
+    report: Mapping[str, Any]
+
+
+Told = Ready | Account | DestinationFailed | Compared
+_AT = {Ready: "ready", Account: "account", DestinationFailed: "destination-failed", Compared: "compared"}
 
 
 def encode_line(told: Told) -> bytes:
@@ -146,9 +177,11 @@ def decode_line(line: bytes) -> Told:
             return Account(outputs, facts["final"], _middleware_account(facts.get("middleware")))
         if facts["at"] == _AT[DestinationFailed]:
             return DestinationFailed(**{name: facts[name] for name in ("destination", "kind", "error", "count")})
+        if facts["at"] == _AT[Compared]:
+            return Compared(dict(facts["report"]))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"an account line lacks {error}") from None
-    raise ValueError("an account line says ready, account or destination-failed")
+    raise ValueError("an account line says ready, account, destination-failed or compared")
 
 
 def _output_account(facts: Mapping[str, Any]) -> OutputAccount:

@@ -14,6 +14,7 @@ from launcher.gor import Gor, Unusable, app_candidates, faults, identify, other_
 from launcher.gor_flags import FLAGS, GorOption, is_output, needs_gor
 from launcher.gor_processes import plan_processes
 from launcher.options import ConfigurationError
+from launcher.roles import output_roles
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Places:
 
 def choose_replayer(wanted: str, options: Sequence[GorOption], places: Places) -> ReplayerChoice:
     """Carries out `--replayer`. Raises ConfigurationError when what was insisted on can't be had."""
+    if output_roles(options):
+        return _choose_for_roles(wanted, options)
     if wanted == "builtin":
         if not_builtin := _only_gors(options):
             they = "it" if len(not_builtin) == 1 else "them"
@@ -52,6 +55,20 @@ def choose_replayer(wanted: str, options: Sequence[GorOption], places: Places) -
     if wanted != "auto":
         return _insist([Path(wanted)], options, f"--replayer {wanted}")
     return _choose_automatically(options, places)
+
+
+def _choose_for_roles(wanted: str, options: Sequence[GorOption]) -> ReplayerChoice:
+    if wanted not in ("auto", "builtin"):
+        raise ConfigurationError(
+            f"--replayer {wanted}: only the built-in replayer compares answers: leave it out, or the names before "
+            "the destinations"
+        )
+    for option in _only_gors(options):
+        raise ConfigurationError(
+            f"{option.where}: --{option.name} needs a gor, which compares no answers: leave it out, or the names "
+            "before the destinations"
+        )
+    return ReplayerChoice(None, "it compares answers")
 
 
 def _insist(candidates: Sequence[Path], options: Sequence[GorOption], reason: str) -> ReplayerChoice:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -29,8 +30,9 @@ from launcher.mirror_queue import Budget, MirrorQueue
 from launcher.plan import Mode, Plan
 from launcher.poller import Poller
 from launcher.relay import AppAddress, NewTap, Relay
-from launcher.replay_protocol import MAX_DRAIN_SECONDS, DestinationFailed
+from launcher.replay_protocol import MAX_DRAIN_SECONDS, ComparisonSettings, DestinationFailed
 from launcher.replayers import Launch, Replayer
+from launcher.roles import output_roles
 from launcher.snapshot import Configuration, Snapshot
 from launcher.stats import Stats
 from launcher.supervisor import Site, Supervisor
@@ -146,6 +148,7 @@ class Mirroring:
         try:
             await self._finish_replayers(seconds)
             self._stats.tell_end()
+            self._tell_compared()
         except Exception as error:  # noqa: BLE001 - the exit status is the app's, whatever happens here
             log("mirror-end-failed", level="error", error=repr(error))
 
@@ -177,6 +180,22 @@ class Mirroring:
             for replayer in self.replayers:
                 nursery.start_soon(replayer.finish, seconds)
 
+    def compared(self) -> Mapping[str, Any] | None:
+        """The newest report of the comparison; None if there is none, or none yet."""
+        for replayer in self.replayers:
+            if isinstance(replayer.launch, BuiltinLaunch) and replayer.launch.account.compared is not None:
+                return replayer.launch.account.compared
+        return None
+
+    def _tell_compared(self) -> None:
+        if (report := self.compared()) is None:
+            return
+        from launcher.compared import tell_compared, write_report  # only who compares needs it
+
+        tell_compared(report)
+        if self._plan.options.report_file:
+            write_report(self._plan.options.report_file, report)
+
     def _new_feed(self, queue: MirrorQueue) -> Feed:
         assert self._plan.replayer is not None
         if self._plan.replayer.gor is not None:
@@ -188,13 +207,15 @@ def _launches(plan: Plan, gor_place: GorPlace | None) -> list[tuple[str, Launch]
     """Each replayer process's name and how to start it."""
     assert plan.replayer is not None, "a plan that mirrors has a replayer"
     if plan.replayer.gor is None:
-        queues = sum(is_output(option) or option.name == "middleware" for option in plan.gor_options)
+        roles = output_roles(plan.gor_options)
+        queues = sum(is_output(option) or option.name == "middleware" for option in plan.gor_options) + bool(roles)
         launch = BuiltinLaunch(
             options=plan.gor_options,
             environ=plan.environ,
             queue_bytes=queue_bytes(plan.replayer_memory, queues),
             stats_interval=plan.options.stats_interval,
             account=ReplayAccount(_tell_failure),
+            comparison=_comparison(plan, roles),
         )
         return [("builtin", launch)]
     if gor_place is None:
@@ -206,6 +227,12 @@ def _launches(plan: Plan, gor_place: GorPlace | None) -> list[tuple[str, Launch]
         (process.shown, GorLaunch(plan.replayer.gor, process, folder, helper, plan.environ, memory_bytes))
         for process in processes
     ]
+
+
+def _comparison(plan: Plan, roles: tuple[str, ...]) -> ComparisonSettings | None:
+    if not roles:
+        return None
+    return ComparisonSettings(roles=roles, ignored=plan.options.ignore, keep_bodies=plan.options.keep_bodies)
 
 
 async def _run_walled(replayer: Replayer) -> None:

@@ -24,12 +24,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gor_flags", "account_lines", "selection", "prometheus", "l2met"),
     ("shell_words", "launcher_options", "gor_words", "sampling"),
     ("gor_options",),
+    ("gor_flags", "account_lines", "prometheus", "l2met"),
+    ("shell_words", "launcher_options", "gor_words"),
+    ("gor_options", "roles"),
     # what the machine and the start tell
     ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust", "port_holders"),
     ("probe", "printing"),
     ("app_process", "app_socket", "control_socket"),
     ("control_client", "watch"),
     ("operate",),
+    ("probe", "printing", "compared"),
+    ("app_process", "app_socket"),
     # account: what is held and counted
     ("mirror_queue", "controls"),
     ("processor_time", "brakes"),
@@ -73,6 +78,7 @@ REPLAY_MAY_IMPORT = {
     "replay_protocol", "go_regexp", "account_lines", "log", "memory", "poller", "copied_head", "listen_address",
     "sockets", "addresses", "latencies", "child", "executable", "feed", "mirror_queue", "output_lines", "fnv1a",
     "proxies", "tls_trust",
+    "comparison", "compared", "roles",
 }  # fmt: skip
 
 
@@ -98,7 +104,7 @@ def imports_of(path: Path) -> set[str]:
 
 MODULES = {path.stem: imports_of(path) for path in PACKAGE.glob("*.py") if path.stem != "__init__"}
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
-OURS = {*MODULES, "go_regexp", "replay"}
+OURS = {*MODULES, "go_regexp", "comparison", "replay"}
 
 
 def test_every_module_has_its_layer():
@@ -132,6 +138,12 @@ def test_the_built_in_replayer_imports_only_what_both_programs_share(path):
 def test_the_regular_expressions_are_pure_and_know_nothing_of_the_rest(path):
     imports = {name.split(".")[0] for name in imports_of(path)}
     assert not imports & (NOT_PURE | OURS - {"go_regexp"})
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "comparison").glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_comparison_comes_to_is_pure_and_knows_nothing_of_the_rest(path):
+    imports = {name.split(".")[0] for name in imports_of(path)}
+    assert not imports & (NOT_PURE | OURS - {"comparison"})
 
 
 def test_what_runs_without_the_relay_does_not_wait_for_trio():

@@ -10,7 +10,7 @@ from collections import deque
 
 import trio
 
-from launcher.replay_protocol import Account, Told, encode_line
+from launcher.replay_protocol import Account, Compared, Told, encode_line
 
 _MAX_WAITING_LINES = 1000
 
@@ -23,6 +23,7 @@ class AccountPipe:
         self._fd = fd
         self._lines: deque[bytes] = deque(maxlen=_MAX_WAITING_LINES)
         self._account = b""
+        self._compared = b""
         self._rest = b""  # of a line that the pipe took half
         self._is_broken = False
 
@@ -30,6 +31,8 @@ class AccountPipe:
         """Writes the line as soon as the pipe takes it. Never waits."""
         if isinstance(told, Account):
             self._account = encode_line(told)
+        elif isinstance(told, Compared):
+            self._compared = encode_line(told)
         else:
             self._lines.append(encode_line(told))
         self.flush()
@@ -55,6 +58,9 @@ class AccountPipe:
     def _next_line(self) -> bytes:
         if self._lines:
             return self._lines.popleft()
+        if self._compared:
+            compared, self._compared = self._compared, b""
+            return compared
         account, self._account = self._account, b""
         return account
 

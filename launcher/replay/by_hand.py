@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -17,7 +18,7 @@ from launcher.gor_flags import FLAGS, GorOption, Kind
 from launcher.gor_values import boolean, duration, integer
 from launcher.log import log
 from launcher.replay.inputs import Input
-from launcher.replay.inputs.file import new_file_inputs
+from launcher.replay.inputs.file import FileInput, new_file_inputs
 from launcher.replay.inputs.group import InputGroup
 from launcher.replay.inputs.http import new_http_input
 from launcher.replay.inputs.tcp import new_tcp_input
@@ -26,7 +27,10 @@ from launcher.replay.pipeline import Pipeline
 from launcher.replay.report import LogReport
 from launcher.replay.room import Room
 from launcher.replay.settings import understand
-from launcher.replay_protocol import ReplaySettings
+from launcher.replay_protocol import ComparisonSettings, ReplaySettings
+
+if TYPE_CHECKING:
+    from launcher.comparison.checks import Check
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 INTERRUPTED = 128 + signal.SIGINT
@@ -46,6 +50,9 @@ class HandSettings:
 
     options: Sequence[GorOption]
     queue_bytes: int  # of each output
+    comparison: ComparisonSettings | None = None
+    report_file: str = ""
+    checks: Sequence[Check] = ()
     stats_interval: float | None  # seconds, 0 for none; None: what gor's options say, else a minute
 
 
@@ -60,17 +67,22 @@ async def run_by_hand(told: HandSettings) -> int:
             ),
             queue_bytes=told.queue_bytes,
             stats_interval=_stats_interval(single) if told.stats_interval is None else told.stats_interval,
+            comparison=told.comparison,
         )
     )
     check_program(settings.middleware)
     inputs: list[Input] = []
-    pipeline = Pipeline(settings, LogReport(inputs))
+    report = LogReport(inputs)
+    pipeline = Pipeline(settings, report)
     values: dict[str, list[str]] = {}
     for each in told.options:
         if each.name in INPUTS:
             values.setdefault(each.name, []).append(each.value)
     for name, given in values.items():
         inputs += INPUTS[name](given, single, pipeline.room)
+    for each_input in inputs:
+        if isinstance(each_input, FileInput):
+            each_input.take_recorded = pipeline.take_recorded
     group = InputGroup(inputs)
     group.open()
     run = _Run(group, pipeline)
@@ -81,7 +93,19 @@ async def run_by_hand(told: HandSettings) -> int:
                 nursery.start_soon(run.end_after, exit_after)
             await pipeline.run(group)
             nursery.cancel_scope.cancel()
+    if report.compared is not None:
+        run.status = _end_comparison(report.compared, told) or run.status
     return run.status
+
+
+def _end_comparison(report: Mapping[str, Any], told: HandSettings) -> int:
+    """Says and writes what was found. 1 if a check does not hold."""
+    from launcher.compared import tell_compared, write_report
+
+    is_good = tell_compared(report, told.checks)
+    if told.report_file:
+        write_report(told.report_file, report)
+    return 0 if is_good else 1
 
 
 class _Run:

@@ -19,12 +19,15 @@ from launcher.log import log, printable
 from launcher.options import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
-    from launcher.gor_flags import Word
+    from launcher.comparison.checks import Check
+    from launcher.gor_flags import GorOption, Word
     from launcher.replay.by_hand import HandSettings
+    from launcher.replay_protocol import ComparisonSettings
 
 _MAX_QUEUE_MEMORY = 128 * 1024**2
 _LEAST_QUEUE_BYTES = 1024**2
 OWN_OPTIONS = ("stats-interval", "queue-memory")  # beside gor's words
+COMPARISON_OPTIONS = ("ignore", "keep-bodies", "report-file", "check")  # where destinations have roles
 
 T = TypeVar("T")
 
@@ -94,7 +97,7 @@ def _hand_settings(argv: Sequence[str]) -> HandSettings:
     from launcher.replay.by_hand import INPUTS, HandSettings
     from launcher.replay.only_gors import REFUSED
 
-    own, words = _own_words([Word(text, text, f"argument {n}") for n, text in enumerate(argv, start=1)])
+    own, lists, words = _own_words([Word(text, text, f"argument {n}") for n, text in enumerate(argv, start=1)])
     queue_memory = _converted(own, "queue-memory", o.size, _default_queue_memory())
     options, warnings = parse_flags(words, REFUSED)
     log.hide((secret, "***") for option in options for secret in option.secrets)
@@ -113,21 +116,56 @@ def _hand_settings(argv: Sequence[str]) -> HandSettings:
         raise UsageError("there is no input: use --input-http :8081 or another; --help lists them all")
     if not outputs:
         raise UsageError("there is no output: use --output-http URL, --to URL or another; --help lists them all")
+    comparison, checks = _comparison(options, lists)
     return HandSettings(
         options=options,
-        queue_bytes=max(queue_memory // (outputs + has_middleware), _LEAST_QUEUE_BYTES),
+        comparison=comparison,
+        report_file=own.get("report-file", ""),
+        checks=checks,
+        queue_bytes=max(queue_memory // (outputs + has_middleware + bool(comparison)), _LEAST_QUEUE_BYTES),
         stats_interval=_converted(own, "stats-interval", o.seconds, None),
     )
 
 
-def _own_words(words: Sequence[Word]) -> tuple[dict[str, str], list[Word]]:
-    """The values of our own options, by name, and gor's words."""
+def _comparison(
+    options: Sequence[GorOption], lists: Mapping[str, Sequence[str]]
+) -> tuple[ComparisonSettings | None, Sequence[Check]]:
+    """What the roles before destinations ask for, and what is to be checked at the end."""
+    from launcher.roles import output_roles, role_problems, role_warnings
+
+    for problem in role_problems(options):
+        raise UsageError(problem)
+    for warning in role_warnings(options):
+        log("configuration", level="warning", warning=warning)
+    if not (roles := output_roles(options)):
+        if given := next(iter(lists), None):
+            raise UsageError(f"--{given} is for comparisons: name destinations, --to candidate=URL --to baseline=URL")
+        return None, ()
+    from launcher.comparison.checks import parse_checks
+    from launcher.replay_protocol import ComparisonSettings
+
+    last = {name: values[-1] for name, values in lists.items()}
+    ignored = tuple(_converted({"ignore": word}, "ignore", o.ignorable, "") for word in lists.get("ignore", ()))
+    keep_bodies = _converted(last, "keep-bodies", o.count, 0)
+    none: tuple[Check, ...] = ()
+    checks = [
+        check for text in lists.get("check", ()) for check in _converted({"check": text}, "check", parse_checks, none)
+    ]
+    with_recorded = any(option.name == "input-file" for option in options)
+    return (
+        ComparisonSettings(roles=roles, ignored=ignored, keep_bodies=keep_bodies, with_recorded=with_recorded), checks
+    )
+
+
+def _own_words(words: Sequence[Word]) -> tuple[dict[str, str], dict[str, list[str]], list[Word]]:
+    """The values of our own options, by name, those of comparisons as lists, and gor's words."""
     own: dict[str, str] = {}
+    lists: dict[str, list[str]] = {}
     rest: list[Word] = []
     waiting = iter(words)
     for word in waiting:
         name, equals, value = word.value.lstrip("-").partition("=")
-        if not word.value.startswith("-") or name not in OWN_OPTIONS:
+        if not word.value.startswith("-") or name not in (*OWN_OPTIONS, *COMPARISON_OPTIONS):
             rest.append(word)
             continue
         if not equals:
@@ -136,7 +174,9 @@ def _own_words(words: Sequence[Word]) -> tuple[dict[str, str], list[Word]]:
                 raise UsageError(f"{word.where}: --{name} needs a value")
             value = following.value
         own[name] = value
-    return own, rest
+        if name in COMPARISON_OPTIONS:
+            lists.setdefault(name, []).append(value)
+    return own, lists, rest
 
 
 def _converted(own: Mapping[str, str], name: str, parse: Callable[[str], T], default: T) -> T:

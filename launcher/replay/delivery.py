@@ -6,7 +6,7 @@ new one; nothing else is sent twice.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from launcher.replay.connection import Connection
 from launcher.replay.connector import Attempt, Connector
@@ -16,6 +16,9 @@ from launcher.replay.redirects import redirected
 from launcher.replay.requests import Request
 from launcher.replay.responses import ResponseReader
 from launcher.replay.tracking import KeptAnswer
+
+if TYPE_CHECKING:
+    from launcher.replay.comparison.answers import Answer
 
 
 class Dispatcher(Protocol):
@@ -30,6 +33,9 @@ class Dispatcher(Protocol):
     def new_kept_answer(self) -> KeptAnswer | None:
         """Where an answer's bytes go; None if nobody wants them."""
 
+    def new_compared_answer(self) -> Answer | None:
+        """What an answer is compared by; None if nobody compares it."""
+
     def retried(self) -> None:
         """A request is sent once more."""
 
@@ -41,7 +47,8 @@ class Delivery:
     """`cancel` gives it up: then nobody is told of its end."""
 
     __slots__ = (
-        "_attempt", "_connection", "_is_kept", "_output", "_redirects_left", "answer", "record", "request", "started",
+        "_attempt", "_connection", "_is_kept", "_output", "_redirects_left", "answer", "compared", "record", "request",
+        "started",
     )  # fmt: skip
 
     def __init__(self, output: Dispatcher, record: bytes, request: Request, started: float) -> None:
@@ -54,6 +61,7 @@ class Delivery:
         self._is_kept = False
         self._redirects_left = output.max_redirects
         self.answer: KeptAnswer | None = None
+        self.compared: Answer | None = None  # until somebody takes it
 
     def start(self) -> None:
         """Sends the request, on a connection that is idle, or on a new one."""
@@ -92,6 +100,11 @@ class Delivery:
             self._output.delivered(self, ended)
             self._release_answer()
 
+    def take_compared(self) -> Answer | None:
+        """The answer, which is the caller's then."""
+        compared, self.compared = self.compared, None
+        return compared
+
     def _redirected(self, ended: Ended) -> Request | None:
         response = ended.response
         if not self._redirects_left or response is None or not response.location:
@@ -112,9 +125,10 @@ class Delivery:
     def _exchange(self, connection: Connection) -> None:
         self._connection = connection
         self.answer = self._output.new_kept_answer()
+        self.compared = self._output.new_compared_answer()
         reader = ResponseReader(
             self.request.method, needs_keep_alive=self.request.is_http10,
-            max_body_bytes=self._output.max_body_bytes, keeper=self.answer,
+            max_body_bytes=self._output.max_body_bytes, keeper=self.answer, listener=self.compared,
         )  # fmt: skip
         connection.exchange(self.request, reader, self)
 
@@ -122,3 +136,6 @@ class Delivery:
         if self.answer is not None:
             self.answer.release()
             self.answer = None
+        if self.compared is not None:
+            self.compared.release()
+            self.compared = None

@@ -24,12 +24,16 @@ _MANY = 10_000  # identities that are remembered for responses
 
 
 class Emitter:
-    """`outputs` in gor's order. `emit` never waits."""
+    """`outputs` in gor's order; if it `alternates`, another one is the first for each record, which is fair to those
+    that are compared. `emit` never waits."""
 
-    def __init__(self, outputs: Sequence[Output], modify: Modify | None, *, splits: bool) -> None:
+    def __init__(
+        self, outputs: Sequence[Output], modify: Modify | None, *, splits: bool, alternates: bool = False
+    ) -> None:
         self._outputs = outputs
         self._modify = modify
         self._splits = splits
+        self._alternates = alternates
         self._turn = 0
         self._offers = [output.offer for output in outputs]
         self._takes_responses = any(output.tally.takes_responses for output in outputs)
@@ -52,6 +56,8 @@ class Emitter:
             return
         for offer in self._offers:
             offer(record)
+        if self._alternates:
+            self._offers.append(self._offers.pop(0))
 
     def _emit_in_turn(self, record: bytes) -> None:
         output = self._outputs[self._turn]

@@ -22,14 +22,19 @@ translated. At least one input and one output are needed; each --input-... ADDR 
 
 _TAIL = """
 SIGTERM, SIGINT or SIGHUP stops the inputs; what is held is sent for at most 25 s more, then a summary says what became
-of everything. A second SIGINT ends that at once. Exit status: 0; 1 if an input can't start; 2 for wrong words; 130
-after a second SIGINT.
+of everything. A second SIGINT ends that at once. Exit status: 0; 1 if an input can't start, or a --check does not
+hold; 2 for wrong words; 130 after a second SIGINT.
 """
 
 _OWN = {
-    "to URL": "short for --output-http URL",
+    "to [NAME=]URL": "short for --output-http URL; with names, candidate=URL and baseline=URL, answers are compared",
     "stats-interval SECONDS": "time between two sets of lines of counters on standard error; 0 turns them off "
     "(default: 60; with --output-http-stats what --output-http-stats-ms says)",
+    "ignore PATH|HEADER": "does not count where answers are compared: a path in JSON with all below it, or a header",
+    "keep-bodies N": "so many pairs of answers that differ are written, whole, to a private file",
+    "report-file PATH": "where the comparison's report is written at the end: a page, or JSON if PATH ends so",
+    "check EXPR": "what must hold of the comparison, such as 'status_mismatch<0.1% p95_ratio<1.2'; else the exit "
+    "status is 1",
     "queue-memory SIZE": "bound on what all outputs together hold, in equal shares; what does not fit is counted as "
     "queue_full (default: 128MiB or an eighth of the memory limit, the smaller)",
 }

@@ -7,7 +7,7 @@ import os
 import ssl
 import sys
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -35,6 +35,9 @@ from launcher.replay.settings import HttpOutputSettings, Settings, understand
 from launcher.replay_protocol import Account, Closing, Ready, Told
 from launcher.tls_trust import tls_context
 
+if TYPE_CHECKING:
+    from launcher.replay.comparing import Comparing
+
 _TICK_SECONDS = 1.0
 _DESTINATIONS_SHARE = 0.8  # of the drain; the rest is for writing the answers that came last
 _SHARE_OF_MIDDLEWARE = 0.8  # of the drain: the outputs send on what comes from it until then
@@ -58,7 +61,9 @@ async def run_under_launcher(account_fd: int) -> int:
     return 0
 
 
-def build_outputs(settings: Settings, poller: Poller, track: Receive) -> list[Output]:
+def build_outputs(
+    settings: Settings, poller: Poller, track: Receive, comparing: Comparing | None = None
+) -> list[Output]:
     """The outputs in gor's order: standard output, null, tcp, file, http. `track` takes destinations' answers."""
     outputs: list[Output] = []
     if settings.has_stdout:
@@ -77,9 +82,18 @@ def build_outputs(settings: Settings, poller: Poller, track: Receive) -> list[Ou
     for each in settings.http_outputs:
         queue = RecordQueue(settings.queue_bytes, each.max_waiting)
         connector = Connector(poller, resolver, _route(each, tls))
-        http = HttpOutput(each, queue, connector, poller, track if is_tracked else None)
+        witness = comparing.witness(each.role) if comparing is not None else None
+        http = HttpOutput(each, queue, connector, poller, track if is_tracked else None, witness)
         outputs.append(limited(http, each.limit))
     return outputs
+
+
+def _comparing(settings: Settings) -> Comparing | None:
+    if settings.comparison is None:
+        return None
+    from launcher.replay.comparing import begin_comparing  # a replayer that compares nothing need not have it
+
+    return begin_comparing(settings)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
@@ -136,8 +150,13 @@ class Pipeline:
         for note in settings.notes:
             print(note, file=sys.stderr)
         self._poller = Poller()
-        self._outputs: Sequence[Output] = build_outputs(settings, self._poller, lambda answer: self._receive(answer))
-        self._receive: Receive = Emitter(self._outputs, settings.modify, splits=settings.splits_output).emit
+        self._comparing = _comparing(settings)
+        self._outputs: Sequence[Output] = build_outputs(
+            settings, self._poller, lambda answer: self._receive(answer), self._comparing
+        )
+        self._receive: Receive = Emitter(
+            self._outputs, settings.modify, splits=settings.splits_output, alternates=self._comparing is not None
+        ).emit
         self._middleware: Middleware | None = None
         if settings.middleware:
             self._middleware = Middleware(settings.middleware, self._poller, settings.queue_bytes, self._receive)
@@ -152,6 +171,11 @@ class Pipeline:
         self._working = trio.CancelScope()  # inputs and outputs
         for output in self._outputs:
             watch(output.tally, settings.verbose)
+
+    @property
+    def take_recorded(self) -> Receive | None:
+        """What takes the answers in a recording; None if nobody compares them."""
+        return None if self._comparing is None else self._comparing.take_recorded
 
     def end_at_once(self) -> None:
         """Cuts the run, or its drain: what is held ends as `unsent`."""
@@ -223,6 +247,8 @@ class Pipeline:
             await trio.sleep(_TICK_SECONDS)
             for output in self._outputs:
                 output.tick()
+            if self._comparing is not None and (compared := self._comparing.tick()):
+                self._account.tell(compared)
             if 0 < self._settings.stats_interval <= trio.current_time() - last_sum:
                 last_sum = trio.current_time()
                 self._sum_up()
@@ -254,6 +280,8 @@ class Pipeline:
             assert output.tally.held() == 0, f"records of {output.tally.destination} ended in no outcome"
         self._sum_up()
         self._tell_changes()
+        if self._comparing is not None and (compared := self._comparing.end()):
+            self._account.tell(compared)
         self._account.tell(self._new_account(final=True))
         await self._account.finish(_LAST_WORDS_SECONDS)
 

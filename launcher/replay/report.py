@@ -6,7 +6,8 @@ then summed up each interval. Standard error may be stuck: nobody waits for it (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import trio
 
@@ -15,7 +16,7 @@ from launcher.log import log
 from launcher.records import request_of
 from launcher.replay.inputs import Input, Receive
 from launcher.replay.outcomes import FAILURES, Tally
-from launcher.replay_protocol import Account, DestinationFailed, Ready, Told
+from launcher.replay_protocol import Account, Compared, DestinationFailed, Ready, Told
 
 _SHOWN_CHARACTERS = 200  # of a path, or of an identity that a stranger's record has
 
@@ -26,6 +27,7 @@ class LogReport:
     def __init__(self, inputs: Sequence[Input]) -> None:
         self._inputs = inputs
         self._account = Account(())
+        self.compared: Mapping[str, Any] | None = None
 
     def tell(self, told: Told) -> None:
         if isinstance(told, Ready):
@@ -33,6 +35,8 @@ class LogReport:
             log("replaying", inputs=shown, to=" ".join(told.outputs))
         elif isinstance(told, DestinationFailed):
             log("destination-failed", level="warning", **failure_facts(told))
+        elif isinstance(told, Compared):
+            self.compared = told.report
         else:
             self._account = told
             if told.final:

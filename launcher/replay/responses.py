@@ -19,6 +19,7 @@ from typing import Protocol
 
 MAX_HEAD_BYTES = 64 * 1024  # also of all interim answers together, and of trailers
 MAX_BODY_BYTES = 1024 * 1024  # a longer body costs more to read than a new connection does
+MAX_COMPARED_BODY_BYTES = 8 * 1024**2  # of an answer that is compared: a longer one is only known to be long
 _MAX_CHUNK_LINE_BYTES = 16 * 1024  # h11's bound
 
 _VERSION = b"HTTP/1."
@@ -58,6 +59,16 @@ class Keeper(Protocol):
         """All so far were an interim answer's."""
 
 
+class Listener(Protocol):
+    """Who wants an answer's head and body, without what frames the body on the wire."""
+
+    def add_head(self, head: bytes) -> None:
+        """The final answer's, its folded lines unfolded."""
+
+    def add_body(self, data: bytes) -> None:
+        """The next bytes of its body."""
+
+
 class ResponseReader:
     """Reads the answer to one request. `needs_keep_alive`: it was HTTP/1.0, whose connections end by default."""
 
@@ -68,8 +79,10 @@ class ResponseReader:
         needs_keep_alive: bool = False,
         max_body_bytes: int = MAX_BODY_BYTES,
         keeper: Keeper | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self._method = method
+        self._listener = listener
         self._keeper = keeper
         self._needs_keep_alive = needs_keep_alive
         self._max_body_bytes = max_body_bytes
@@ -119,6 +132,8 @@ class ResponseReader:
             if self._keeper is not None:
                 self._keeper.restart()
             return True
+        if self._listener is not None:
+            self._listener.add_head(head)
         if 300 <= self._status < 400 and (location := _LOCATION.search(head)):
             self._location = location[1]
         is_http10 = match[1] == b"0"
@@ -152,6 +167,8 @@ class ResponseReader:
 
     def _read_to_eof(self) -> bool | Response:
         self._body_bytes += len(self._held)
+        if self._listener is not None:
+            self._listener.add_body(bytes(self._held))
         self._consume(len(self._held))
         return self._cut() if self._body_bytes > self._max_body_bytes else False
 
@@ -214,6 +231,8 @@ class ResponseReader:
     def _skip(self) -> None:
         count = min(self._remaining, len(self._held))
         self._remaining -= count
+        if self._listener is not None and count:
+            self._listener.add_body(bytes(self._held[:count]))
         self._consume(count)
 
     def _consume(self, count: int) -> None:

@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from types import MappingProxyType
 from urllib.parse import unquote_to_bytes
 
@@ -22,7 +23,7 @@ from launcher.replay.modifiers import MODIFIERS, Modify, build_modify, set_heade
 from launcher.replay.requests import HeaderEdit, absolute_target, header_setter
 from launcher.replay.stream_settings import FileOutputSettings, TcpOutputSettings, file_outputs, tcp_outputs
 from launcher.replay.tracking import DEFAULT_MAX_BYTES
-from launcher.replay_protocol import ReplaySettings
+from launcher.replay_protocol import ComparisonSettings, ReplaySettings
 
 # As many as the launcher gives to gor: at a destination that takes 200 ms, 250 copies a second. gor's own defaults are
 # 10 (1.2.0: too few) and no bound (1.3: a socket for every copy that hangs).
@@ -35,6 +36,7 @@ ZERO_TIMEOUT_SECONDS = 1.0  # what gor makes of 0
 class HttpOutputSettings:
     """One `--output-http`."""
 
+    role: str = ""  # of one whose answers are compared
     shown: str  # the destination without credentials; no two outputs have the same
     host: str
     port: int
@@ -67,6 +69,7 @@ class Settings:
     stats_interval: float
     verbose: int  # gor's: 1 to 3 tell more and more
     exit_after: float  # seconds; 0: it runs until its input ends
+    comparison: ComparisonSettings | None
     notes: list[str]  # what is to be said of the options, once
 
 
@@ -94,7 +97,7 @@ def understand(told: ReplaySettings, environ: Mapping[str, str] = os.environ) ->
         middleware=tuple(word for word in values.last("middleware", "").split(" ") if word),
         splits_output=boolean(values.last("split-output", "false")),
         tracks_responses=tracks,
-        http_outputs=list(_http_outputs(values, keeps_host, environ)),
+        http_outputs=list(_http_outputs(values, keeps_host, _roles(told), environ)),
         tcp_outputs=list(tcp_outputs(values)),
         file_outputs=list(file_outputs(values)),
         has_stdout=boolean(values.last("output-stdout", "false")),
@@ -103,6 +106,7 @@ def understand(told: ReplaySettings, environ: Mapping[str, str] = os.environ) ->
         stats_interval=told.stats_interval,
         verbose=integer(values.last("verbose", "0")),
         exit_after=duration(values.last("exit-after", "0")),
+        comparison=told.comparison,
         notes=[
             f"--{name} is not needed: {NEEDLESS[name]}"
             for name, _, _ in told.options
@@ -124,7 +128,14 @@ class _Values:
         return (self.all(name) or [default])[-1]
 
 
-def _http_outputs(values: _Values, keeps_host: bool, environ: Mapping[str, str]) -> Iterator[HttpOutputSettings]:
+def _roles(told: ReplaySettings) -> Iterator[str]:
+    """Of each http output in its order."""
+    return chain(told.comparison.roles if told.comparison else (), repeat(""))
+
+
+def _http_outputs(
+    values: _Values, keeps_host: bool, roles: Iterator[str], environ: Mapping[str, str]
+) -> Iterator[HttpOutputSettings]:
     # As gor does: 0 means the default, and the least number of workers raises the most.
     workers = integer(values.last("output-http-workers", "0")) or DEFAULT_CONNECTIONS
     max_connections = max(workers, integer(values.last("output-http-workers-min", "0")))
@@ -135,6 +146,7 @@ def _http_outputs(values: _Values, keeps_host: bool, environ: Mapping[str, str])
         seen[destination.shown] += 1
         proxy = proxy_for(destination.scheme, destination.host, destination.port, environ)
         yield HttpOutputSettings(
+            role=next(roles),
             shown=destination.shown + (f"#{seen[destination.shown]}" if seen[destination.shown] > 1 else ""),
             host=destination.host,
             port=destination.port,

@@ -19,6 +19,7 @@ INPUT_COUNTERS: Mapping[str, str] = {
     "skipped_loop": "copies already, told by X-Traffic-Duplicator: they would go round and round",
     "refused": "asked for a tunnel (CONNECT), or found no place: as many connections as there may be are busy",
     "skipped_response": "recorded answers (types 2 and 3): only requests are replayed",
+    "compared_response": "recorded answers that candidates are compared with",
     "too_large": "larger than --copy-buffer-size",
     "dropped_buffer": "did not fit what the input may hold of requests half read",
     "malformed": "not HTTP/1.x, ambiguous, or of an unknown method; of a file or a gor: no record of gor's form, "

@@ -2,7 +2,7 @@
 
 A thread reads ahead, a few batches at most. Each record is due at a time that is reckoned from the first one's, so
 lateness does not add up; what is late is sent at once, but only as fast as the outputs take it: a file can wait (room).
-Only requests (type 1) are replayed.
+Only requests (type 1) are replayed; recorded answers are skipped, or compared where they are the baseline.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class FileInput:
         self._settings = settings
         self._room = room
         self._say = say
+        self.take_recorded: Receive | None = None  # for recorded answers, if they are compared
         self._paths: list[str] = []
         self._limiters: list[Limiter | None] = []  # of each path
         self._stopped = trio.Event()
@@ -76,7 +77,7 @@ class FileInput:
                     if isinstance(item, InFile):
                         self.tally.count(item.kind, item.error)
                     elif item.type != REQUEST:
-                        self.tally.count("skipped_response")
+                        self._take_response(item.data)
                     else:
                         now = trio.current_time()
                         origin = now if origin is None else origin
@@ -89,6 +90,13 @@ class FileInput:
                             turn = trio.current_time()
                         await self._hand_on(item.data, self._limiters[index], receive)
         return origin is not None
+
+    def _take_response(self, record: bytes) -> None:
+        if self.take_recorded is None:
+            self.tally.count("skipped_response")
+        else:
+            self.tally.count("compared_response")
+            self.take_recorded(record)
 
     async def _hand_on(self, record: bytes, limiter: Limiter | None, receive: Receive) -> None:
         """A checkpoint only if outputs are full."""

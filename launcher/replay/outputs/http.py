@@ -7,6 +7,8 @@ and memory that are bounded.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import trio
 
 from launcher.poller import Poller
@@ -17,16 +19,20 @@ from launcher.replay.outcomes import STATUS_CLASSES, Ended, Tally
 from launcher.replay.pool import ConnectionPool
 from launcher.replay.record_queue import RecordQueue
 from launcher.replay.requests import RequestError, outgoing
-from launcher.replay.responses import MAX_BODY_BYTES
+from launcher.replay.responses import MAX_BODY_BYTES, MAX_COMPARED_BODY_BYTES
 from launcher.replay.settings import HttpOutputSettings
 from launcher.replay.tracking import UNTRACKED, KeptAnswer
+
+if TYPE_CHECKING:
+    from launcher.replay.comparison.answers import Answer
+    from launcher.replay.comparison.witness import Witness
 
 _MAX_STARTS = 200  # in one go: records that end at once, as in back-off, must not keep others waiting
 _SWEEP_SECONDS = 0.01  # time-outs come so late at most, not one by one
 
 
 class HttpOutput:
-    """An Output. `track` takes answers as records; None if nobody wants them."""
+    """An Output. `track` takes answers as records, `witness` compares them; None if nobody wants to."""
 
     def __init__(
         self,
@@ -35,13 +41,17 @@ class HttpOutput:
         connector: Connector,
         poller: Poller,
         track: Receive | None = None,
+        witness: Witness | None = None,
     ) -> None:
+        self._witness = witness
         self.tally = Tally(settings.shown, takes_responses=False)
         self.pool = ConnectionPool()
         self.connector = connector
         self.max_redirects = settings.max_redirects
         self.scheme = "https" if settings.is_https else "http"
         self.max_body_bytes = MAX_BODY_BYTES if track is None else max(settings.max_answer_bytes, MAX_BODY_BYTES)
+        if witness is not None:
+            self.max_body_bytes = max(self.max_body_bytes, MAX_COMPARED_BODY_BYTES)
         self._track = track
         self._settings = settings
         self._queue = queue
@@ -56,6 +66,8 @@ class HttpOutput:
         self.tally.received += 1
         if not self._queue.offer(record):
             self.tally.count("queue_full", "the destination is slower than the traffic", record)
+            if self._witness is not None:
+                self._witness.ended(record, Ended("queue_full"))
         elif len(self._active) < self._settings.max_connections:
             self._dispatch()
 
@@ -77,7 +89,7 @@ class HttpOutput:
                 delivery.cancel()
                 self.delivered(delivery, Ended("unsent"))
             while (record := self._queue.take_nowait()) is not None:
-                self._end(record, Ended("unsent"))
+                self._end_unsent(record, Ended("unsent"))
             self.pool.close()
 
     def tick(self) -> None:
@@ -93,14 +105,19 @@ class HttpOutput:
     def new_kept_answer(self) -> KeptAnswer | None:
         return None if self._track is None else KeptAnswer(self._queue, self._settings.max_answer_bytes)
 
+    def new_compared_answer(self) -> Answer | None:
+        return None if self._witness is None else self._witness.new_answer()
+
     def delivered(self, delivery: Delivery, ended: Ended) -> None:
         del self._active[delivery]
+        seconds = trio.current_time() - delivery.started
         if ended.outcome in STATUS_CLASSES:
-            seconds = trio.current_time() - delivery.started
             self.tally.measure(seconds)
             if self._track is not None:
                 self._track_answer(self._track, delivery, ended, seconds)
         self._end(delivery.record, ended)
+        if self._witness is not None:
+            self._witness.ended(delivery.record, ended, delivery.take_compared(), seconds)
         if self._queue:
             self._dispatch()
         elif self._is_closed:
@@ -139,7 +156,7 @@ class HttpOutput:
         try:
             request = outgoing(record, self._settings.head_edits)
         except RequestError as error:
-            self._end(record, Ended("protocol", str(error)))
+            self._end_unsent(record, Ended("protocol", str(error)))
             return
         delivery = Delivery(self, record, request, trio.current_time())
         self._active[delivery] = None
@@ -161,6 +178,12 @@ class HttpOutput:
                 return
             delivery.cancel()
             self.delivered(delivery, Ended("timeout", f"no whole answer within {timeout:g} s"))
+
+    def _end_unsent(self, record: bytes, ended: Ended) -> None:
+        """The end of a record that no delivery was begun for."""
+        self._end(record, ended)
+        if self._witness is not None:
+            self._witness.ended(record, ended)
 
     def _end(self, record: bytes, ended: Ended) -> None:
         self._queue.release(record)

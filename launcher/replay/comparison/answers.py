@@ -1,0 +1,119 @@
+"""One destination's answer while it comes, and what is kept of it until its request's other answers are there.
+
+A body that fits the budget is kept, so that equal ones are found by their bytes; one that does not is only digested,
+so that it is known to be equal or not, but not where it differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+
+class Budget:
+    """A bound on the bytes of all bodies that are kept."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.held = 0
+
+    def take(self, count: int) -> bool:
+        """Whether so many bytes more fit; if so, they count."""
+        if self.held + count > self.max_bytes:
+            return False
+        self.held += count
+        return True
+
+    def give_back(self, count: int) -> None:
+        self.held -= count
+
+
+class Answer:
+    """Listens to a ResponseReader. `end` says how it ended; `release` must follow."""
+
+    __slots__ = (
+        "_budget", "_hash", "_held", "_pieces", "head", "is_whole", "length", "microseconds", "outcome", "status",
+        "value",
+    )  # fmt: skip
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._held = 0
+        self._hash: Any = None
+        self._pieces: list[bytes] = []
+        self.head = b""
+        self.length = 0  # of the body, without its chunks' framing
+        self.status = 0  # 0: no answer
+        self.outcome = ""  # why there is none
+        self.microseconds = 0
+        self.is_whole = False
+        self.value: Any = None  # of a body in JSON, once it was parsed
+
+    def add_head(self, head: bytes) -> None:
+        """The final head, from the status line to the blank line."""
+        self.head = head
+
+    def add_body(self, data: bytes) -> None:
+        """The next bytes of the body."""
+        self.length += len(data)
+        if self._hash is not None:
+            self._hash.update(data)
+        elif self._budget.take(len(data)):
+            self._held += len(data)
+            self._pieces.append(data)
+        else:
+            self._hash = hashlib.blake2b(b"".join(self._pieces), digest_size=16)
+            self._hash.update(data)
+            self._let_go()
+
+    def end(self, status: int, outcome: str, microseconds: int, is_whole: bool) -> None:
+        """How the exchange ended."""
+        self.status = status
+        self.outcome = outcome
+        self.microseconds = microseconds
+        self.is_whole = is_whole
+
+    @property
+    def label(self) -> str:
+        """Its status, or why it has none: a row or column of the matrix."""
+        return str(self.status) if self.status else self.outcome
+
+    @property
+    def body(self) -> bytes | None:
+        """The whole body; None if it was not kept."""
+        if self._hash is not None or not self.is_whole:
+            return None
+        if len(self._pieces) > 1:
+            self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0] if self._pieces else b""
+
+    def digest(self) -> bytes:
+        """Of the body as it came."""
+        if self._hash is not None:
+            return bytes(self._hash.digest())
+        return hashlib.blake2b(b"".join(self._pieces), digest_size=16).digest()
+
+    def has_same_body(self, other: Answer) -> bool:
+        """Byte by byte, as it came."""
+        if self.length != other.length:
+            return False
+        if self._hash is None and other._hash is None:
+            return self.body == other.body
+        return self.digest() == other.digest()
+
+    def release(self) -> None:
+        """Lets the body go."""
+        self._let_go()
+        self.value = None
+
+    def _let_go(self) -> None:
+        self._budget.give_back(self._held)
+        self._held = 0
+        self._pieces = []
+
+
+def no_answer(budget: Budget, outcome: str) -> Answer:
+    """What stands for an answer that did not come."""
+    answer = Answer(budget)
+    answer.outcome = outcome
+    return answer

@@ -1,0 +1,181 @@
+"""How two bodies differ: JSON by path and type, anything else by its bytes. Bounded in bytes, depth and findings.
+
+gzip and deflate are undone, up to MAX_DECODED_BYTES; what is in another coding (br, zstd) is equal if its bytes are,
+and else can't be told. In JSON the order of keys, blanks and how a number or a character is written mean nothing. A
+path is `$.items[].price`: all elements of an array share one, and a key that is no name is `{key}`.
+"""
+
+from __future__ import annotations
+
+import json
+import marshal
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+MAX_DECODED_BYTES = 8 * 1024**2
+MAX_DEPTH = 64
+MAX_PATHS = 64  # of one pair; the rest is `$...`
+MAX_NODES = 200_000  # of one pair that are looked at
+_LONGEST_KEY = 40
+_LONGEST_PATH = 200
+
+Difference = tuple[str, str]  # path, how
+
+_KEY = re.compile(r"[$@_]{0,2}[A-Za-z](?:[A-Za-z_$:.-]|[0-9](?![0-9]{3}))*")  # no more than three digits together
+_JSON_TYPE = re.compile(rb"[^;]*[/+]json\s*(?:;.*)?", re.IGNORECASE)
+_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
+_VOLATILE = re.compile(  # what is made anew for each answer: an UUID, a time, a digest or token, a JWT
+    r"(?P<uuid>[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})"
+    r"|(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?\s?(?:Z|[+-]\d\d:?\d\d|UTC)?)"
+    r"|(?P<date>(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT)"
+    r"|(?P<jwt>eyJ[\w-]+\.[\w-]+\.[\w-]*)"
+    r"|(?P<token>(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_+/=-]{16,})"
+)
+_SECONDS = range(10**9, 4 * 10**9)  # a time in Unix seconds, 2001 to 2096
+_SAME_MOMENT = 120.0
+
+
+class Undecodable(Exception):
+    """The coding is not known, or its bytes are broken, or there are too many."""
+
+
+def decoded(body: bytes, coding: bytes) -> bytes:
+    """The body without its content coding. Raises Undecodable."""
+    coding = coding.strip().lower()
+    if coding in (b"", b"identity") or not body:
+        return body
+    if coding in (b"gzip", b"x-gzip"):
+        return _inflated(body, 31)
+    if coding == b"deflate":  # zlib's form as it should be, or raw as some send it: RFC 9110 §8.4.1.2
+        try:
+            return _inflated(body, 15)
+        except Undecodable:
+            return _inflated(body, -15)
+    raise Undecodable(coding.decode("ascii", "replace"))
+
+
+def _inflated(body: bytes, window_bits: int) -> bytes:
+    inflater = zlib.decompressobj(window_bits)
+    try:
+        data = inflater.decompress(body, MAX_DECODED_BYTES)
+    except zlib.error as error:
+        raise Undecodable("broken") from error
+    if not inflater.eof:
+        raise Undecodable("too large" if len(data) >= MAX_DECODED_BYTES else "broken")
+    return data
+
+
+def is_json(content_type: bytes) -> bool:
+    """Whether a Content-Type is JSON's: RFC 8259, RFC 6839 §3.1."""
+    return _JSON_TYPE.fullmatch(content_type) is not None
+
+
+def parsed(body: bytes) -> Any:
+    """The JSON value. Raises ValueError for what is none, or too deep."""
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("too deep") from None
+
+
+def json_differences(baseline: Any, other: Any) -> set[Difference]:
+    """Where and how two JSON values differ: `type`, `value`, `volatile`, `missing`, `extra`, `length` or `order`."""
+    found: set[Difference] = set()
+    nodes = 0
+    waiting: list[tuple[str, Any, Any, int]] = [("$", baseline, other, 0)]
+    while waiting:
+        path, one, two, depth = waiting.pop()
+        nodes += 1
+        if nodes > MAX_NODES or len(found) >= MAX_PATHS:
+            found.add(("$...", "more"))
+            break
+        kind, two_kind = _type(one), _type(two)
+        if kind != two_kind:
+            found.add((path, f"type {kind} → {two_kind}"))
+        elif kind == "object":
+            waiting += _members(path, one, two, depth, found)
+        elif kind == "array":
+            waiting += _elements(path, one, two, depth, found)
+        elif one != two and (one == one or two == two):  # NaN is not equal to itself
+            found.add((path, "volatile" if _is_volatile(one, two) else "value"))
+    return found
+
+
+def _members(
+    path: str, one: dict[str, Any], two: dict[str, Any], depth: int, found: set[Difference]
+) -> Iterator[tuple[str, Any, Any, int]]:
+    for key, value in one.items():
+        if key not in two:
+            found.add((_below(path, key), "missing"))
+        elif not _is_same(value, two[key]):
+            if depth >= MAX_DEPTH:
+                found.add((_below(path, key), "value"))
+            else:
+                yield _below(path, key), value, two[key], depth + 1
+    if len(two) > len(one) or two.keys() - one.keys():
+        for key in two.keys() - one.keys():
+            found.add((_below(path, key), "extra"))
+
+
+def _elements(
+    path: str, one: list[Any], two: list[Any], depth: int, found: set[Difference]
+) -> Iterator[tuple[str, Any, Any, int]]:
+    if len(one) != len(two):
+        found.add((path, "length"))
+        return
+    if len(one) > 1 and _is_shuffled(one, two):
+        found.add((path, "order"))
+        return
+    below = f"{path}[]"[:_LONGEST_PATH]
+    if depth >= MAX_DEPTH:
+        if one != two:
+            found.add((below, "value"))
+        return
+    for value, other in zip(one, two, strict=True):
+        if not _is_same(value, other):
+            yield below, value, other, depth + 1
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    """Whether there is nothing to look for below. To Python true equals 1, to marshal it does not; marshal minds the
+    order of keys, so what it does not find the same may be so nevertheless."""
+    if value != other or type(value) is not type(other):
+        return False
+    return not isinstance(value, (dict, list)) or marshal.dumps(value, 2) == marshal.dumps(other, 2)
+
+
+def _is_shuffled(one: list[Any], two: list[Any]) -> bool:
+    """Whether the same elements stand in another order."""
+    return one != two and sorted(map(repr, one)) == sorted(map(repr, two))
+
+
+def _type(value: Any) -> str:
+    return _TYPES.get(type(value), "null")
+
+
+def shown_key(key: str) -> str:
+    """A key as a report may show it: names as they are, what may be data (ids, addresses) as `{key}`."""
+    return key if len(key) <= _LONGEST_KEY and _KEY.fullmatch(key) else "{key}"
+
+
+def _below(path: str, key: str) -> str:
+    return f"{path}.{shown_key(key)}"[:_LONGEST_PATH]
+
+
+def _is_volatile(one: Any, two: Any) -> bool:
+    """Whether both look like the same kind of thing that is made anew for each answer."""
+    if isinstance(one, str) and isinstance(two, str):
+        first = _VOLATILE.fullmatch(one)
+        second = _VOLATILE.fullmatch(two) if first else None
+        return bool(first and second and first.lastgroup == second.lastgroup and abs(len(one) - len(two)) <= 8)
+    if isinstance(one, (int, float)) and isinstance(two, (int, float)):
+        unit = 1000.0 if one > _SECONDS[-1] else 1.0
+        return int(one / unit) in _SECONDS and abs(one - two) / unit <= _SAME_MOMENT
+    return False
+
+
+def is_ignored(path: str, ignored: frozenset[str]) -> bool:
+    """Whether a path, or what it is in, is among those that don't count."""
+    return path in ignored or any(path.startswith((f"{each}.", f"{each}[")) for each in ignored)

@@ -1,0 +1,102 @@
+"""Tells two answers to the same request apart: status, chosen headers, body. Sets of (where, how), without values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from launcher.replay.comparison.answers import Answer
+from launcher.replay.comparison.bodies import (
+    Undecodable,
+    decoded,
+    is_ignored,
+    is_json,
+    json_differences,
+    parsed,
+)
+from launcher.replay.comparison.headers import header, header_differences
+
+Difference = tuple[str, str]
+_NOTHING: frozenset[Difference] = frozenset()
+_SNIFFED = (b"{", b"[")
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """What does not count: `$.a.path` of JSON with all below it, or a header's name."""
+
+    paths: frozenset[str] = frozenset()
+    headers: frozenset[bytes] = frozenset()
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> Ignored:
+        return cls(
+            frozenset(word for word in words if word.startswith("$")),
+            frozenset(word.removeprefix("header:").lower().encode() for word in words if not word.startswith("$")),
+        )
+
+
+class Judgement(NamedTuple):
+    """How one answer differs from another."""
+
+    status: frozenset[Difference] | set[Difference] = _NOTHING
+    headers: frozenset[Difference] | set[Difference] = _NOTHING
+    body: frozenset[Difference] | set[Difference] = _NOTHING
+    bodies: str = "none"  # how they were compared: `equal`, `json`, `bytes`, `none`, or why they could not be
+
+    def without_volatile(self) -> Judgement:
+        """Without what looks new in every answer."""
+        return self._replace(body={each for each in self.body if each[1] != "volatile"})
+
+
+def judge(baseline: Answer, other: Answer, ignored: Ignored, *, looks: bool = True) -> Judgement:
+    """How `other` differs from `baseline`. Unless it `looks`, bodies are not compared."""
+    if baseline.status != other.status or not other.status:
+        if baseline.label == other.label:
+            return Judgement()
+        return Judgement(status={("status", f"{baseline.label} → {other.label}")})
+    headers = header_differences(baseline.head, other.head, ignored.headers)
+    if not looks:
+        return Judgement(headers=headers, bodies="skipped")
+    if baseline.is_whole and other.is_whole and baseline.has_same_body(other):
+        return Judgement(headers=headers, bodies="equal")
+    body, how = _body_differences(baseline, other)
+    if body and ignored.paths:
+        body = {each for each in body if not is_ignored(each[0], ignored.paths)}
+    return Judgement(headers=headers, body=body, bodies=how)
+
+
+def _body_differences(baseline: Answer, other: Answer) -> tuple[set[Difference], str]:
+    if not (baseline.is_whole and other.is_whole):
+        if baseline.is_whole != other.is_whole:
+            return {("body", "length")}, "bytes"
+        return set(), "too_large"
+    if baseline.body is None or other.body is None:
+        return {("body", "value")}, "bytes"  # there was no room to keep it: it is known that they differ
+    try:
+        one, two = _content(baseline), _content(other)
+    except Undecodable:
+        return set(), "undecodable"
+    if one == two:
+        return set(), "equal"
+    types = header(baseline.head, b"content-type"), header(other.head, b"content-type")
+    if all(is_json(each) or not each for each in types) and one[:1] in _SNIFFED and two[:1] in _SNIFFED:
+        try:
+            return json_differences(_value(baseline, one), _value(other, two)), "json"
+        except (ValueError, RecursionError):
+            pass  # no JSON, or deeper than anything sensible
+    return {("body", "value")}, "bytes"
+
+
+def _content(answer: Answer) -> bytes:
+    body = answer.body
+    assert body is not None
+    return decoded(body, header(answer.head, b"content-encoding"))
+
+
+def _value(answer: Answer, content: bytes) -> Any:
+    """Parsed once, however many it is compared with."""
+    if answer.value is None:
+        answer.value = parsed(content)
+    return answer.value

@@ -1,0 +1,181 @@
+"""The comparison of one run: takes each output's answers, and makes the report out of what was counted.
+
+Plain calls, none of which raises into the replayer: a defect here ends the comparison, said once, and the copies go
+on. Looking into bodies that are not the same bytes is bounded in processor time (`looking`); what there is no time for
+is counted as `skipped`, and that is decided before anything is known of the pair, so the shares stay fair.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from launcher.comparison.report import REPORT_VERSION
+from launcher.comparison.sketches import Sketch
+from launcher.replay.comparison.answers import Answer, Budget, no_answer
+from launcher.replay.comparison.candidate import Candidate
+from launcher.replay.comparison.endpoints import Endpoints
+from launcher.replay.comparison.examples import ExampleMaker
+from launcher.replay.comparison.judging import Ignored, Judgement, judge
+from launcher.replay.comparison.looking import Looking
+from launcher.replay.comparison.pairing import Pairing
+from launcher.replay.record_format import identity
+from launcher.roles import RECORDED, Roles, roles_of
+
+_SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})  # RFC 9110 §9.2.1
+# Ends of a record that say nothing of the destination.
+NOT_SENT = frozenset({"queue_full", "unsent", "filtered", "limited", "unknown"})
+_QUICK = frozenset({"equal", "none", "skipped"})  # what takes next to no time
+_NO_NOISE = Judgement()
+
+KeepPair = Callable[[bytes, Answer, Answer], None]
+
+
+class Comparison:
+    """`names` are the compared outputs' roles, `destinations` how each may be shown."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        destinations: Sequence[str],
+        ignored: Ignored,
+        max_bytes: int,
+        *,
+        keep_pair: KeepPair | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        processor_clock: Callable[[], float] = time.process_time,
+        draw: random.Random | None = None,
+    ) -> None:
+        self._names = names
+        self._destinations = destinations
+        self._ignored = ignored
+        self._keep_pair = keep_pair
+        self._clock = clock
+        draw = draw or random.Random()
+        self.budget = Budget(max_bytes)
+        roles: Roles = roles_of(names)
+        self._baseline = names.index(roles.baseline) if roles.baseline else None
+        self._noise = names.index(roles.noise_baseline) if roles.noise_baseline else None
+        self._roles = roles
+        has_noise = self._noise is not None
+        self._candidates = [
+            Candidate(name, names.index(name), draw, has_noise=has_noise) for name in roles.candidates
+        ]
+        self._pairing = Pairing(len(names), self._complete)
+        self._endpoints = Endpoints()
+        self._example = ExampleMaker()
+        self._latencies = [Sketch() for _ in names]
+        self._outcomes: list[Counter[str]] = [Counter() for _ in names]
+        self._sets = Counter[str]()
+        self._unsafe = 0
+        self._started = clock()
+        self._looking = Looking(clock, processor_clock)
+
+    def new_answer(self) -> Answer:
+        """To be filled while it comes."""
+        return Answer(self.budget)
+
+    def ended(self, role: int, record: bytes, answer: Answer | None, outcome: str = "") -> None:
+        """A record's end at one output: its answer, or why there is none."""
+        answer = answer or no_answer(self.budget, outcome)
+        self._outcomes[role][answer.label] += 1
+        if answer.microseconds:
+            self._latencies[role].add(answer.microseconds)
+        self._pairing.add(identity(record), role, record, answer, self._clock())
+
+    def tick(self) -> None:
+        """Once a second."""
+        self._pairing.tick(self._clock())
+
+    def _is_without_answers(self) -> bool:
+        """Whether the baseline is a recording that has no answers."""
+        return self._roles.baseline == RECORDED and not self._outcomes[self._names.index(RECORDED)]
+
+    # ---- a set of answers ------------------------------------------------------------------------------------
+
+    def _complete(self, record: bytes, answers: list[Answer]) -> None:
+        if any(answer.outcome in NOT_SENT and not answer.status for answer in answers):
+            self._sets["dropped"] += 1
+            return
+        if self._baseline is None:
+            self._sets["alone"] += 1
+            return
+        baseline = answers[self._baseline]
+        if not baseline.status:
+            self._sets["baseline_failed"] += 1
+            return
+        self._sets["compared"] += 1
+        method, target = _method_and_target(record)
+        self._unsafe += method not in _SAFE
+        endpoint = self._endpoints.name(method, target)
+        if self._endpoints.is_changed:
+            self._rename()
+            endpoint = self._endpoints.canonical(endpoint)
+        now = self._clock()
+        looks = self._looking.may_look()
+        noise = self._judge(baseline, answers[self._noise], looks) if self._noise is not None else _NO_NOISE
+        for candidate in self._candidates:
+            answer = answers[candidate.role]
+            judgement = self._judge(baseline, answer, looks)
+            example = partial(self._new_example, record, baseline, answer)
+            candidate.add(endpoint, (baseline, answer), judgement, noise, example, now)
+
+    def _judge(self, baseline: Answer, other: Answer, looks: bool) -> Judgement:
+        began = self._clock()
+        judgement = judge(baseline, other, self._ignored, looks=looks)
+        if judgement.bodies not in _QUICK:
+            self._looking.spent(self._clock() - began)
+        return judgement
+
+    def _new_example(self, record: bytes, baseline: Answer, answer: Answer) -> dict[str, Any]:
+        if self._keep_pair is not None:
+            self._keep_pair(record, baseline, answer)
+        return self._example(record, baseline, answer)
+
+    def _rename(self) -> None:
+        for candidate in self._candidates:
+            candidate.rename(self._endpoints.canonical)
+        self._endpoints.settle()
+
+    def sets(self) -> dict[str, int]:
+        """What became of the sets of answers so far."""
+        return {**self._sets, "unpaired": self._pairing.unpaired, "waiting": len(self._pairing)}
+
+    # ---- the report ------------------------------------------------------------------------------------------
+
+    def report(self, *, final: bool = False, detail: tuple[int, int, int] = (60, 200, 128)) -> dict[str, Any]:
+        """All that was counted, as plain JSON. `detail`: endpoints, differences and pairs of a sample at most."""
+        if final:
+            self._pairing.end()
+        return {
+            "version": REPORT_VERSION,
+            "final": final,
+            "seconds": round(self._clock() - self._started, 1),
+            "baseline": None if self._is_without_answers() else self._roles.baseline,
+            "noise_baseline": self._roles.noise_baseline,
+            "sets": self.sets(),
+            "repeated": self._pairing.repeated,
+            "unsafe": self._unsafe,
+            "outputs": [
+                {
+                    "role": name, "destination": destination, "answers": dict(outcomes), "latency": sketch.encode(),
+                }
+                for name, destination, outcomes, sketch in zip(
+                    self._names, self._destinations, self._outcomes, self._latencies, strict=True
+                )
+            ],
+            "candidates": [candidate.encode(*detail) for candidate in self._candidates],
+        }  # fmt: skip
+
+
+def _method_and_target(record: bytes) -> tuple[bytes, bytes]:
+    start = record.find(b"\n") + 1
+    line = record[start : record.find(b"\r\n", start)]
+    method, _, rest = line.partition(b" ")
+    target, _, _ = rest.rpartition(b" ")
+    path, _, _ = target.partition(b"?")
+    return method, path

@@ -1,0 +1,333 @@
+"""The parts of the comparison by themselves: pairing, bodies, headers, endpoints, differences, the report's bounds."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launcher.comparison.report import MAX_REPORT_BYTES, encode_report
+from launcher.replay.comparison import bodies, differences, endpoints, looking, pairing
+from launcher.replay.comparison.answers import Budget, no_answer
+from launcher.replay.comparison.bodies import Undecodable, decoded, is_ignored, json_differences
+from launcher.replay.comparison.differences import Differences
+from launcher.replay.comparison.endpoints import Endpoints, shape_of
+from launcher.replay.comparison.headers import header, header_differences
+from launcher.replay.comparison.judging import Ignored, judge
+from launcher.replay.comparison.pairing import Pairing
+from tests.comparison.answers import fill, new_comparison, record
+
+# ---- pairing
+
+
+def test_answers_are_paired_in_any_order_and_their_bodies_let_go():
+    comparison = new_comparison()
+    records = [record(number, "/a") for number in range(50)]
+    ends = [(role, number) for role in range(3) for number in range(50)]
+    random.Random(1).shuffle(ends)
+    for role, number in ends:
+        comparison.ended(role, records[number], fill(comparison.new_answer(), {"n": number}))
+    assert comparison.sets() == {"compared": 50, "unpaired": 0, "waiting": 0}
+    assert comparison.budget.held == 0
+
+
+def test_more_sets_than_may_wait_lose_the_oldest_counted(monkeypatch):
+    monkeypatch.setattr(pairing, "MAX_WAITING", 10)
+    complete = []
+    pairs = Pairing(2, lambda each, answers: complete.append(each))
+    budget = Budget(1000)
+    for number in range(25):
+        pairs.add(b"%d" % number, 0, b"", no_answer(budget, "refused"), 0.0)
+    assert (len(pairs), pairs.unpaired) == (10, 15)
+    pairs.add(b"24", 1, b"", no_answer(budget, "refused"), 0.0)
+    assert len(complete) == 1
+
+
+def test_sets_that_wait_too_long_are_let_go_counted():
+    pairs = Pairing(2, lambda each, answers: None)
+    budget = Budget(1000)
+    pairs.add(b"old", 0, b"", no_answer(budget, "refused"), 0.0)
+    pairs.add(b"new", 0, b"", no_answer(budget, "refused"), 100.0)
+    pairs.tick(pairing.MAX_AGE_SECONDS + 1)
+    assert (len(pairs), pairs.unpaired) == (1, 1)
+
+
+def test_a_second_answer_of_the_same_output_is_counted_and_not_compared():
+    comparison = new_comparison()
+    each = record(1)
+    comparison.ended(0, each, fill(comparison.new_answer(), 1))
+    comparison.ended(0, each, fill(comparison.new_answer(), 2))
+    report = comparison.report(final=True)
+    assert (report["repeated"], report["sets"]["unpaired"]) == (1, 1)
+    assert comparison.budget.held == 0
+
+
+def test_bodies_that_find_no_room_are_still_known_to_be_equal_or_not():
+    comparison = new_comparison(max_bytes=1000)
+    for number, last in enumerate((b"x", b"y")):
+        each = record(number, "/large")
+        for role, end in enumerate((b"x", b"x", last)):
+            comparison.ended(role, each, fill(comparison.new_answer(), b"a" * 5000 + end, pieces=7))
+    [candidate] = comparison.report(final=True)["candidates"]
+    assert candidate["bodies"] == {"equal": 1, "bytes": 1}
+    assert comparison.budget.held == 0
+
+
+def test_five_megabytes_of_json_are_looked_into():
+    comparison = new_comparison(max_bytes=64 << 20)
+    body = {"items": [{"id": number, "name": "x" * 40} for number in range(80_000)]}
+    changed = {"items": [*body["items"][:-1], {"id": "79999", "name": "x" * 40}]}
+    for role, each in enumerate((body, body, changed)):
+        comparison.ended(role, record(1, "/large"), fill(comparison.new_answer(), each, pieces=80))
+    [candidate] = comparison.report(final=True)["candidates"]
+    [found] = candidate["differences"]
+    assert (found["where"], found["how"]) == ("$.items[].id", "type number → string")
+
+
+def test_what_there_is_no_time_to_look_into_is_skipped_before_anything_is_known_of_it():
+    wall, processor = [0.0], [0.0]
+    comparison = new_comparison(clock=lambda: wall[0], processor_clock=lambda: processor[0])
+
+    def add(number: int) -> None:
+        for role in range(3):
+            comparison.ended(role, record(number, "/a"), fill(comparison.new_answer(), {"n": [role, number]}))
+
+    comparison._looking.spent(looking.MOST_CREDIT_SECONDS + 0.1)
+    add(1)
+    wall[0] += 1.0  # 20 ms
+    add(2)
+    processor[0] += 1.5
+    wall[0] += 1.0  # 15 % of the processor time, less what was spent
+    add(3)
+    [candidate] = comparison.report(final=True)["candidates"]
+    assert candidate["bodies"] == {"skipped": 2, "json": 1}
+
+
+# ---- bodies
+
+
+@pytest.mark.parametrize(("one", "two", "expected"), [
+    ({"a": 1}, {"a": 1.0}, set()),
+    ({"a": 1, "b": 2}, {"b": 2, "a": 1}, set()),
+    ({"a": True}, {"a": 1}, {("$.a", "type boolean → number")}),
+    ({"a": [True]}, {"a": [1]}, {("$.a[]", "type boolean → number")}),
+    ({"a": {"b": [0, {"c": False}]}}, {"a": {"b": [0, {"c": 0}]}}, {("$.a.b[].c", "type boolean → number")}),
+    ({"a": None}, {"a": "x"}, {("$.a", "type null → string")}),
+    ({"a": 1}, {}, {("$.a", "missing")}),
+    ({}, {"a": 1}, {("$.a", "extra")}),
+    ([1, 2], [1, 2, 3], {("$", "length")}),
+    ([1, 2], [2, 1], {("$", "order")}),
+    ([1, 2], [1, 3], {("$[]", "value")}),
+    ({"ada@example.com": 1}, {"ada@example.com": 2}, {("$.{key}", "value")}),
+    ({"user_12345": 1}, {"user_12345": 2}, {("$.{key}", "value")}),
+    ({"line1": 1, "@id": 2}, {"line1": 2, "@id": 3}, {("$.line1", "value"), ("$.@id", "value")}),
+    ({"t": "2026-01-01T00:00:00Z"}, {"t": "2026-01-01T00:00:01Z"}, {("$.t", "volatile")}),
+    ({"t": 1767225600}, {"t": 1767225601}, {("$.t", "volatile")}),
+    ({"t": 1767225600000}, {"t": 1767225601000}, {("$.t", "volatile")}),
+    ({"t": 1767225600}, {"t": 1867225600}, {("$.t", "value")}),
+    ({"t": "production-cluster"}, {"t": "development-server"}, {("$.t", "value")}),
+    ("x", 1, {("$", "type string → number")}),
+    (float("nan"), float("nan"), set()),
+])  # fmt: skip
+def test_two_json_bodies_differ_by_path_and_kind(one, two, expected):
+    assert json_differences(one, two) == expected
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+)
+
+
+@given(values)
+def test_a_json_value_never_differs_from_itself(value):
+    assert json_differences(value, json.loads(json.dumps(value))) == set()
+
+
+@given(values, values)
+def test_two_json_values_differ_exactly_if_their_texts_do(one, two):
+    def text(value: object) -> str:
+        return json.dumps(json.loads(json.dumps(value), parse_int=float), sort_keys=True).replace("-0.0", "0.0")
+
+    if len(repr(one)) + len(repr(two)) < 400 and "e+" not in text([one, two]):
+        assert bool(json_differences(one, two)) == (text(one) != text(two))
+
+
+def test_deep_and_wide_json_is_cut_not_followed():
+    deep: object = 1
+    other: object = 2
+    for _ in range(400):
+        deep, other = [deep], [other]
+    assert json_differences(deep, other)
+    wide = {f"k{chr(97 + number % 26)}{chr(97 + number // 26)}": 1 for number in range(600)}
+    assert len(json_differences(wide, dict.fromkeys(wide, 2))) <= 700
+    assert len(json_differences([wide], [dict.fromkeys(wide, 2)])) <= bodies.MAX_PATHS + 700
+
+
+def test_json_that_is_too_deep_to_parse_is_compared_by_its_bytes():
+    comparison = new_comparison()
+    text = b"[" * 200_000 + b"]" * 200_000
+    one, two = (fill(comparison.new_answer(), body, headers={"Content-Type": "application/json"})
+                for body in (text, text + b" "))  # fmt: skip
+    assert judge(one, two, Ignored()).body == {("body", "value")}
+
+
+@pytest.mark.parametrize(("coding", "pack"), [
+    ("gzip", gzip.compress), ("x-gzip", gzip.compress), ("deflate", zlib.compress), ("", bytes), ("identity", bytes),
+    ("deflate", lambda data: zlib.compress(data, wbits=-15)),
+])  # fmt: skip
+def test_codings_are_undone(coding, pack):
+    assert decoded(pack(b"hello" * 100), coding.encode()) == b"hello" * 100
+
+
+@pytest.mark.parametrize(("body", "coding"), [
+    (b"x", b"br"), (b"x", b"zstd"), (b"no gzip", b"gzip"), (gzip.compress(b"x" * 1000)[:-9], b"gzip"),
+    (gzip.compress(bytes(bodies.MAX_DECODED_BYTES + 1)), b"gzip"),
+])  # fmt: skip
+def test_what_is_broken_too_large_or_in_another_coding_is_undecodable(body, coding):
+    with pytest.raises(Undecodable):
+        decoded(body, coding)
+
+
+def test_a_body_in_brotli_is_equal_if_its_bytes_are_and_else_not_comparable():
+    comparison = new_comparison()
+    one, same, other = (
+        fill(comparison.new_answer(), body, headers={"Content-Encoding": "br"}) for body in (b"a", b"a", b"b")
+    )
+    assert judge(one, same, Ignored()).bodies == "equal"
+    assert judge(one, other, Ignored())[2:] == (set(), "undecodable")
+
+
+def test_a_body_too_long_to_read_is_told_from_a_whole_one_only():
+    comparison = new_comparison()
+    whole, cut = (fill(comparison.new_answer(), b"x", is_whole=each) for each in (True, False))
+    assert judge(whole, cut, Ignored()).body == {("body", "length")}
+    assert judge(cut, cut, Ignored())[2:] == (set(), "too_large")
+
+
+def test_an_ignored_path_has_all_that_is_below_it():
+    ignored = frozenset({"$.meta", "$.items[].id"})
+    assert [is_ignored(path, ignored) for path in ("$.meta", "$.meta.a", "$.meta[].a", "$.items[].id", "$.metal")] == [
+        True, True, True, True, False,
+    ]  # fmt: skip
+
+
+# ---- headers
+
+
+def head(*lines: str) -> bytes:
+    return ("\r\n".join(["HTTP/1.1 200 OK", *lines]) + "\r\n\r\n").encode()
+
+
+@pytest.mark.parametrize(("one", "two", "expected"), [
+    (["Content-Type: text/html"], ["content-type: TEXT/HTML"], set()),
+    (["Content-Type: text/html;charset=UTF-8"], ["Content-Type: text/html; charset=utf-8"], set()),
+    (["Content-Type: text/html"], ["Content-Type: text/plain"], {("header:content-type", "value")}),
+    (["Cache-Control: no-store"], [], {("header:cache-control", "missing")}),
+    ([], ["Vary: Accept"], {("header:vary", "extra")}),
+    (["Vary: Accept, Cookie"], ["Vary: cookie,accept"], set()),
+    (["Date: a", "X-Runtime: 1", "Server: a"], ["Date: b", "X-Runtime: 2", "Server: b"], set()),
+    (["Set-Cookie: s=1; Path=/; HttpOnly"], ["Set-Cookie: s=2; HttpOnly; Path=/"], set()),
+    (["Set-Cookie: s=1; Path=/; HttpOnly"], ["Set-Cookie: s=1; Path=/"], {("header:set-cookie", "value")}),
+    (["Location: http://a/users/1"], ["Location: http://b:81/users/2"], set()),
+    (["Location: /users/1"], ["Location: /login"], {("header:location", "value")}),
+    (["Set-Cookie: a=1", "Set-Cookie: b=1"], ["Set-Cookie: b=2", "Set-Cookie: a=2"], set()),
+])  # fmt: skip
+def test_two_heads_differ_in_what_their_authors_chose(one, two, expected):
+    assert header_differences(head(*one), head(*two), frozenset()) == expected
+
+
+def test_a_header_is_found_whatever_its_case_and_only_as_a_whole_name():
+    assert header(head("X-Content-Type: no", "CONTENT-type:  a/b "), b"content-type") == b"a/b"
+    assert header(head("X-Content-Type: no"), b"content-type") == b""
+
+
+# ---- endpoints
+
+
+@pytest.mark.parametrize(("path", "expected"), [
+    ("/", "/"), ("/users/42/orders", "/users/{id}/orders"), ("/v1/users", "/v1/users"),
+    ("/files/6f1c2a9e-7a53-4b5f-9d0e-2b8f6c1d3e4a", "/files/{uuid}"), ("/c/9f86d081884c7d65", "/c/{hex}"),
+    ("/u/ada@example.com", "/u/{value}"), ("/u/ada%40example.com", "/u/{value}"), ("/index.html?x=1", "/index.html"),
+    ("/a/b/c/d/e/f/g/h/i/j", "/a/b/c/d/e/f/g/..."), ("/2026/01/my-first-post-in-a-row", "/{id}/{id}/{value}"),
+    ("/sign-in", "/sign-in"), ("/" + "x" * 99, "/{value}"),
+])  # fmt: skip
+def test_a_path_has_a_shape(path, expected):
+    assert shape_of(path) == expected
+
+
+def test_many_names_at_one_place_become_a_parameter_and_old_names_follow():
+    learned = Endpoints()
+    names = ["".join(random.Random(number).choices("abcdefgh", k=9)) for number in range(100)]
+    first = learned.name(b"GET", f"/users/{names[0]}/posts".encode())
+    for name in names:
+        learned.name(b"GET", f"/users/{name}/posts".encode())
+    assert learned.is_changed
+    assert learned.canonical(first) == "GET /users/{value}/posts"
+    learned.settle()
+    assert learned.names == {"GET /users/{value}/posts"}
+    assert learned.name(b"GET", b"/orders") == "GET /orders"
+
+
+def test_the_number_of_endpoints_is_bounded():
+    learned = Endpoints()
+    for one in "abcdefghijklmnopqrstuvwxyz":
+        for two in "abcdefghijklmnopqrstuvwxyz":
+            learned.name(b"GET", f"/{one}/{two}".encode())
+    assert len(learned.names) == endpoints.MAX_ENDPOINTS
+    assert learned.name(b"PUT", b"/one/more") == endpoints.OTHERS
+
+
+@given(st.binary(max_size=30), st.binary(max_size=200))
+def test_any_request_has_a_name_that_can_be_shown(method, target):
+    name = Endpoints().name(method, target)
+    assert len(name) < 600
+    assert name.isprintable()
+
+
+def test_counts_follow_their_endpoints_when_names_become_a_parameter():
+    comparison = new_comparison()
+    for number in range(100):
+        name = "".join(random.Random(number).choices("abcdefgh", k=9))
+        for role in range(3):
+            said = fill(comparison.new_answer(), {"a": "x" if role == 2 else "y"})
+            comparison.ended(role, record(number, f"/users/{name}"), said)
+    [candidate] = comparison.report(final=True)["candidates"]
+    assert [(each["name"], each["pairs"]) for each in candidate["endpoints"]] == [("GET /users/{value}", 100)]
+    [found] = candidate["differences"]
+    assert (found["endpoint"], found["candidate_only"]) == ("GET /users/{value}", 100)
+
+
+# ---- differences and the report's size
+
+
+def test_the_rarest_differences_are_forgotten_first_counted(monkeypatch):
+    monkeypatch.setattr(differences, "MAX_KEYS", 40)
+    counted = Differences()
+    for number in range(500):
+        counted.add("GET /", {("$.often", "value"), (f"$.k{number}", "value")}, set(), dict)
+    assert len(counted.counts) <= 40
+    assert counted.counts["GET /", "$.often", "value"].candidate_only == 500
+    assert counted.forgotten == 501 - len(counted.counts)
+
+
+def test_a_report_of_a_very_large_app_fits_its_line():
+    comparison = new_comparison()
+    draw = random.Random(1)
+    words = ["".join(draw.choices("abcdefghij", k=28)) for _ in range(60)]
+    for number in range(6000):
+        path = f"/{words[number % 13]}/{words[number % 17]}/{words[number % 19]}"
+        body = {words[draw.randrange(60)]: draw.random() for _ in range(8)}
+        for role in range(3):
+            said = fill(
+                comparison.new_answer(), {**body, "v": role}, milliseconds=draw.lognormvariate(2, 2),
+                status=draw.choice([200, 404, 500]),
+            )  # fmt: skip
+            comparison.ended(role, record(number, path), said)
+    data = encode_report(lambda detail: comparison.report(final=True, detail=detail))
+    assert 10_000 < len(data) <= MAX_REPORT_BYTES
