@@ -2,8 +2,10 @@
 
 A closed loop (wrk) sends less while it waits, and so hides how long others would have waited. One thread, keep-alive
 connections on loopback; a request that is due when no connection is free waits, and that counts.
-`python3 bench/open_loop.py PORT RATE SECONDS CONNECTIONS BODY-BYTES` is one in a process of its own: it prints what it
-saw as JSON; SIGINT ends it early. With a rate of 0 it is a closed loop: to find out how much there is to carry.
+`python3 bench/open_loop.py PORT RATE SECONDS CONNECTIONS BODY-BYTES WARM-SECONDS` is one in a process of its own: it
+prints what it saw as JSON; SIGINT ends it early. It drives for WARM-SECONDS more, whose latencies don't count. With a
+rate of 0 it is a closed loop: to find out how much there is to carry. With a last word, `until-refused`, it ends once
+it has no connection and gets none any more.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from dataclasses import dataclass, field
 _ANSWER_END = b"\r\n\r\n"
 _CONNECT_SECONDS = 5.0
 _NO_ANSWER_SECONDS = 10.0  # behind the last that is due
+_AGAIN_SECONDS = 0.02  # from one attempt to connect to the next, where there are too few connections
 
 
 @dataclass
@@ -29,12 +32,13 @@ class Driven:
     """What became of the requests: `taken` in seconds from due to answered, `errors` by what the client saw."""
 
     taken: list[float] = field(default_factory=list)
+    answered: int = 0  # with those that are not in `taken`, because they were due while all was new
     errors: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)  # connections, not requests: another one was tried
+    refused: Counter[str] = field(default_factory=Counter)  # connections, not requests: others are tried
 
     @property
     def done(self) -> int:
-        return len(self.taken) + self.errors.total()
+        return self.answered + self.errors.total()
 
 
 class OpenLoop:
@@ -42,42 +46,52 @@ class OpenLoop:
 
     def __init__(
         self, port: int, request: bytes, *, rate: float, seconds: float, connections: int,
-        is_wanted: Callable[[], bool] = lambda: True,
+        warm_seconds: float = 0, is_wanted: Callable[[], bool] = lambda: True, ends_when_refused: bool = False,
     ) -> None:  # fmt: skip
         self._port = port
         self._request = request
         self._rate = rate
-        self._seconds = seconds
+        self._seconds = seconds + warm_seconds
+        self._warm_seconds = warm_seconds
+        self._counts_from = 0.0
         self._connections = connections
         self._is_wanted = is_wanted
+        self._ends_when_refused = ends_when_refused
         self._free: deque[socket.socket] = deque()
         self._busy: dict[int, tuple[socket.socket, float, bytearray]] = {}
         self._ready = select.epoll()
+        self._next_attempt = 0.0
         self._seen = Driven()
 
     def drive(self) -> Driven:
         """What became of them all. A failed request is an error, its connection is replaced by a new one."""
         total = int(self._rate * self._seconds) if self._rate else sys.maxsize
         sent, started_at = 0, time.perf_counter()
+        self._counts_from = started_at + self._warm_seconds
         try:
             self._connect()
             while self._seen.done < total:
                 now = time.perf_counter()
                 if total != sent and not (self._is_wanted() and (self._rate or now < started_at + self._seconds)):
                     total = sent
+                self._connect_again(now)
                 while sent < total and self._free and self._due_at(started_at, sent, now) <= now:
                     self._send(self._due_at(started_at, sent, now))
                     sent += 1
                 can_send = sent < total and bool(self._free)
-                wait = self._due_at(started_at, sent, now) - time.perf_counter() if can_send else 0.1
+                wait = self._due_at(started_at, sent, now) - time.perf_counter() if can_send else _AGAIN_SECONDS
                 self._receive(max(0.0, wait))
+                if self._ends_when_refused and not self._free and not self._busy:
+                    break
                 if now - started_at > self._seconds + _NO_ANSWER_SECONDS:
-                    self._seen.errors["no answer"] += min(total, sent + len(self._busy)) - self._seen.done
+                    self._seen.errors["no answer"] += sent - self._seen.done
+                    self._seen.errors["not sent"] += total - sent if self._rate else 0
                     break
         finally:
             self._ready.close()
             for sock in [*self._free, *(entry[0] for entry in self._busy.values())]:
                 sock.close()
+        self._seen.errors = +self._seen.errors
         self._seen.taken.sort()
         return self._seen
 
@@ -89,6 +103,12 @@ class OpenLoop:
             self._open_one()
         if not self._free:
             raise ConnectionRefusedError(f"nobody answers on port {self._port}")
+
+    def _connect_again(self, now: float) -> None:
+        """Where connections were refused; one attempt at a time."""
+        if len(self._free) + len(self._busy) < self._connections and now >= self._next_attempt:
+            self._next_attempt = now + _AGAIN_SECONDS
+            self._open_one()
 
     def _open_one(self) -> None:
         try:
@@ -122,9 +142,14 @@ class OpenLoop:
             answer += data
             status = _whole_status(answer)
             if status == 2:
-                self._seen.taken.append(time.perf_counter() - due_at)
+                self._seen.answered += 1
+                if due_at >= self._counts_from:
+                    self._seen.taken.append(time.perf_counter() - due_at)
                 del self._busy[fd]
-                self._free.append(sock)
+                if b"\r\nconnection: close\r\n" in answer.lower():
+                    self._replace(sock)
+                else:
+                    self._free.append(sock)
             elif status:
                 self._fail(sock, f"status {status}xx")
             elif not data:
@@ -175,14 +200,14 @@ def _whole_status(answer: bytearray) -> int:
 def main(words: Sequence[str]) -> None:
     from loads import HEADERS  # beside this file: a script's folder is the first place for modules
 
-    port, rate, seconds, connections, body_bytes = (float(word) for word in words)
+    port, rate, seconds, connections, body_bytes, warm = (float(word) for word in words[:6])
     head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
     request = f"POST / HTTP/1.1\r\n{head}Content-Length: {int(body_bytes)}\r\n\r\n".encode() + b"x" * int(body_bytes)
     is_interrupted: list[int] = []
     signal.signal(signal.SIGINT, lambda number, _: is_interrupted.append(number))
     loop = OpenLoop(
         int(port), request, rate=rate, seconds=seconds, connections=int(connections),
-        is_wanted=lambda: not is_interrupted,
+        warm_seconds=warm, is_wanted=lambda: not is_interrupted, ends_when_refused=words[6:] == ["until-refused"],
     )  # fmt: skip
     print("started", flush=True)
     seen = Driven()
@@ -190,7 +215,7 @@ def main(words: Sequence[str]) -> None:
         seen = loop.drive()
     shown = {name: percentile(seen.taken, percent) if seen.taken else None for name, percent in
              (("p50", 50.0), ("p99", 99.0), ("max", 100.0))}  # fmt: skip
-    print(json.dumps({"answered": len(seen.taken), "errors": seen.errors, "refused": seen.refused, **shown}))
+    print(json.dumps({"answered": seen.answered, "errors": seen.errors, "refused": seen.refused, **shown}))
 
 
 if __name__ == "__main__":

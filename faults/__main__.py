@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from faults.groups import all_scenarios
-from faults.halves import QUICK_RATE, built_file, capacity, new_product, run_half
+from faults.halves import QUICK_RATE, built_file, capacity, new_product, run_half, run_halves
 from faults.reliability import write
 from faults.results import HEADING, Result
 from faults.scenario import Scenario, Seen
+from faults.soak import Soak
 from tests.system.launched import Product
 
 _CAPACITY_SECONDS = 2.0
@@ -30,6 +31,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios, or groups; all, unless named")
     parser.add_argument("--quick", action="store_true", help="once each, at a low rate: what happens, not how fast")
     parser.add_argument("--pairs", type=int, default=3, metavar="N", help="of halves, for each (default: 3)")
+    parser.add_argument("--hours", type=float, metavar="N", help="how long `soak` lasts (default: a minute)")
     parser.add_argument("--write", action="store_true", help="write docs/reliability.md")
     parser.add_argument("--list", action="store_true", help="the scenarios' names")
     arguments = parser.parse_args(argv)
@@ -41,8 +43,10 @@ def main(argv: Sequence[str]) -> int:
             else "--pairs must be 1 or more" if arguments.pairs < 1
             else "--write is for all scenarios, and not for --quick"
         )  # fmt: skip
+    if arguments.hours:
+        Soak.seconds = Soak.quick_seconds = arguments.hours * 3600
     if arguments.list:
-        print("\n".join(f"{scenario.group:12} {name:24} {scenario.says}" for name, scenario in scenarios.items()))
+        print("\n".join(f"{scenario.group:12} {name:28} {scenario.says}" for name, scenario in scenarios.items()))
         return 0
     with tempfile.TemporaryDirectory(prefix="faults-home-") as home:
         product = new_product(built_file(), Path(home))
@@ -66,7 +70,8 @@ def run_all(
             skipped.append((scenario, reason))
             print(f"| {scenario.says} | not here: {reason} |", flush=True)
             continue
-        result = run_pairs(product, scenario, rates, pairs=1 if is_quick else pairs, is_quick=is_quick)
+        own_pairs = 1 if is_quick or not scenario.judges_latency else scenario.pairs or pairs
+        result = run_pairs(product, scenario, rates, pairs=own_pairs, is_quick=is_quick)
         results.append(result)
         print(result.row(with_latency=not is_quick), flush=True)
         for what in (missed := result.missed(with_latency=not is_quick)):
@@ -90,7 +95,8 @@ def run_pairs(
             rate = QUICK_RATE if is_quick else rates.get(key, 0.0)
             half = run_half(scenario(), product, is_mirrored=is_mirrored, rate=rate, is_quick=is_quick)
             seen[is_mirrored].append(half)
-    return Result(scenario, seen[True], seen[False])
+    more = (scenario.quick_times if is_quick else scenario.times) - len(seen[True])
+    return Result(scenario, [*seen[True], *run_halves(scenario, product, max(more, 0))], seen[False])
 
 
 if __name__ == "__main__":

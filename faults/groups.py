@@ -6,11 +6,10 @@ import importlib
 
 from faults.scenario import SCENARIOS, Scenario
 
-GROUPS = ("replayer", "destination", "app", "clients", "machine")  # modules of this folder
+GROUPS = ("replayer", "destination", "app", "clients", "machine", "shutdown", "soak")  # modules of this folder
 
 
 def all_scenarios() -> dict[str, type[Scenario]]:
-    """Every scenario by its name."""
-    for name in GROUPS:
-        importlib.import_module(f"faults.{name}")
-    return SCENARIOS
+    """Every scenario by its name, group by group."""
+    modules = [importlib.import_module(f"faults.{name}").__name__ for name in GROUPS]
+    return dict(sorted(SCENARIOS.items(), key=lambda item: modules.index(item[1].__module__)))

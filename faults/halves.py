@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from tests.system.launched import PATIENCE_SECONDS, Launched, Product
 from tests.system.sink import wait_until
 
 _CLIENT = Path(__file__).resolve().parent.parent / "bench" / "open_loop.py"
+_WARM_SECONDS = 0.4  # replayer and connections are new until then, and latencies don't count; errors do
 QUICK_RATE = 200.0  # requests a second: any machine carries them
+_AT_ONCE = 4
 _CLIENT_SECONDS = 60.0  # behind its load: it has time-outs of its own
 
 
@@ -52,6 +55,13 @@ def run_half(
         return seen
 
 
+def run_halves(scenario: type[Scenario], product: Product, times: int) -> list[Seen]:
+    """So many halves with the launcher, some at once: it is about what happens, not how fast."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        rate = scenario.rate or QUICK_RATE
+        return list(pool.map(lambda _: run_half(scenario(), product, is_mirrored=True, rate=rate), range(times)))
+
+
 def capacity(product: Product, scenario: Scenario, seconds: float) -> float:
     """Requests a second that the app of a scenario carries unmirrored, when its clients ask as fast as it answers."""
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, ExitStack() as stack:
@@ -68,7 +78,7 @@ def _launch(product: Product, setup: Setup, *, is_mirrored: bool) -> Launched:
     environ: dict[str, str | None] = {**setup.environ}
     if not is_mirrored:
         environ["TRAFFIC_DUPLICATOR_ENABLED"] = "false"
-    options = ["--buffer", str(BUFFER_BYTES), *setup.options]
+    options = [*([] if "--buffer" in setup.options else ["--buffer", str(BUFFER_BYTES)]), *setup.options]
     return product.launch(
         options, setup.command or app_command(),
         environ=environ, prefix=setup.prefix, cwd=setup.cwd, has_log=setup.has_log,
@@ -89,7 +99,8 @@ def _drive(scenario: Scenario, run: Run, seen: Seen, rate: float) -> None:
     memory, processor = resident_bytes(pid), processor_ns([pid])
     failed: list[BaseException] = []
     fault = threading.Thread(target=_guarded, args=(scenario, run, failed), daemon=True)
-    with _client(run.port, scenario, rate, run.seconds) as client:
+    warm_seconds = 0.0 if run.place.is_quick else _WARM_SECONDS
+    with _client(run.port, scenario, rate, run.seconds, warm_seconds) as client:
         fault.start()
         told = json.loads(client.communicate(timeout=run.seconds + _CLIENT_SECONDS)[0])
     if run.launched.is_running:
@@ -114,9 +125,12 @@ def _guarded(scenario: Scenario, run: Run, failed: list[BaseException]) -> None:
 
 
 @contextmanager
-def _client(port: int, scenario: Scenario, rate: float, seconds: float) -> Iterator[subprocess.Popen[str]]:
+def _client(
+    port: int, scenario: Scenario, rate: float, seconds: float, warm_seconds: float = 0
+) -> Iterator[subprocess.Popen[str]]:
     """The client's process, once it drives."""
-    words = [port, rate, seconds, scenario.connections, scenario.body_bytes]
+    words = [port, rate, seconds, scenario.connections, scenario.body_bytes, warm_seconds]
+    words += ["until-refused"] if scenario.ends_with_app else []
     client = subprocess.Popen(
         [sys.executable, "-S", str(_CLIENT), *map(str, words)], stdout=subprocess.PIPE, text=True
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def _part(results: Sequence[Result], skipped: Sequence[tuple[type[Scenario], str
 def _explanation(pairs: int) -> Iterator[str]:
     machine = f"{os.cpu_count()} processors ({platform.machine()}), Python {platform.python_version()}"
     load_bound, buffer, spare = (size // MIB for size in (BUFFER_BYTES + SPARE_BYTES, BUFFER_BYTES, SPARE_BYTES))
-    yield (
+    yield from textwrap.wrap(
         f"On {machine}: {pairs} alternating pairs of halves a row, medians. One half runs the built file, the other "
         f"the same with TRAFFIC_DUPLICATOR_ENABLED=false. An open-loop client sends POSTs of 8 KB over 32 connections, "
         f"a quarter of what the app carries unmirrored; the app takes {WORK_US} µs of processor for each. Times are in "
@@ -53,5 +54,6 @@ def _explanation(pairs: int) -> Iterator[str]:
         f"grew under load, at most {load_bound} (`--buffer {buffer}MiB`, and {spare}); *processor* its microseconds "
         f"for each request; *end* the seconds from SIGTERM to its end. A row *holds* if clients met no errors but the "
         f"app's own, p99 is at most {RATIO:g} × the unmirrored one + {SPARE_MS:g} ms, memory and end are within their "
-        f"bounds, the balance is exact, and no process is left."
-    )
+        f"bounds, the balance is exact, and no process is left.",
+        width=120, break_on_hyphens=False,
+    )  # fmt: skip

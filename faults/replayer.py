@@ -117,7 +117,7 @@ class Grows(FakeGor):
     says = "grows by 500 MB a second, to 1 GB; --replayer-memory 128MiB"
     mode = "grow"
     seconds = quick_seconds = 2.5
-    most_bytes = (128 + 300) * MIB
+    most_bytes = (128 + 250) * MIB  # and what it grows by until it is looked at, every 0.25 s
 
     def prepare(self, place: Place) -> Setup:
         setup = super().prepare(place)

@@ -48,13 +48,17 @@ class Result:
         if self.scenario.app_may_fail:
             errors += f" (alone: {_told(_errors(self.alone))})"
         cells = [
-            self.scenario.says, errors, self._pair("p50"), self._pair("p99"),
+            self._says(), errors, self._pair("p50"), self._pair("p99"),
             f"{self.p99_bound():.2f}" if self.scenario.judges_latency else "",
             self._pair("max"), f"{_median(self.mirrored, 'grown_mib'):.1f}",
             f"{_median(self.mirrored, 'processor_us'):.0f}", f"{_median(self.mirrored, 'stop_seconds'):.1f}",
             "holds" if not missed else "; ".join(what.partition("\n")[0] for what in missed),
         ]  # fmt: skip
         return f"| {' | '.join(cells)} |"
+
+    def _says(self) -> str:
+        is_repeated = len(self.mirrored) > len(self.alone)
+        return f"{self.scenario.says}; {len(self.mirrored)} times" if is_repeated else self.scenario.says
 
     def _pair(self, name: str) -> str:
         return f"{_median(self.mirrored, name):.2f} / {_median(self.alone, name):.2f}"

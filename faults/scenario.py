@@ -96,9 +96,13 @@ class Scenario:
     rate: ClassVar[float] = 0.0  # requests a second; 0: a quarter of what the unmirrored run carries
     body_bytes: ClassVar[int] = 8192
     connections: ClassVar[int] = 32
+    ends_with_app: ClassVar[bool] = False  # the client ends once it is refused; else it goes on trying, and that counts
     has_own_app: ClassVar[bool] = False  # what that carries is measured for itself
     seconds: ClassVar[float] = 2.0  # of load, a half
     quick_seconds: ClassVar[float] = 1.0
+    pairs: ClassVar[int] = 0  # of halves; 0: --pairs. Where latencies are not judged there is one
+    times: ClassVar[int] = 0  # more halves with the launcher than pairs: so many in all, some at once
+    quick_times: ClassVar[int] = 1
     longest_stop_seconds: ClassVar[float] = 4.0  # from SIGTERM to the launcher's end: 2 s for the mirror, and spare
 
     def __init_subclass__(cls) -> None:

@@ -1,12 +1,18 @@
-"""Does the app accept connections yet, still, again? Asked by connecting, as the platform's own check would be."""
+"""Does the app accept connections yet, still, again? Asked by connecting, as the platform's own check would be.
+
+Once it has accepted, the kernel is asked whether it still listens, where it can tell: that costs 5 µs and the app sees
+nothing of it, so it can be asked every few milliseconds.
+"""
 
 from __future__ import annotations
 
 import socket
+from types import TracebackType
 
 import trio
 
 from launcher import addresses
+from launcher.listener_lookup import ListenerLookup
 from launcher.relay import AppAddress
 from launcher.sockets import RESET_ON_CLOSE
 
@@ -41,6 +47,53 @@ async def is_taken(host: str, port: int) -> bool:
 async def accepts(app: AppAddress) -> bool:
     """Whether the app still accepts there."""
     return await _accepts(app.family, app.address)
+
+
+class AppWatch:
+    """Asks of an app that has just accepted whether it still does. It holds a descriptor while its block runs."""
+
+    def __init__(self, app: AppAddress) -> None:
+        self._app = app
+        self._lookup = _lookup(app)
+
+    def __enter__(self) -> AppWatch:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        if self._lookup is not None:
+            self._lookup.close()
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether the app sees nothing of it, and it may be asked often."""
+        return self._lookup is not None
+
+    async def accepts(self) -> bool:
+        """Whether the app accepts now."""
+        if self._lookup is not None:
+            try:
+                return self._lookup.is_listening()
+            except OSError:
+                self._lookup.close()
+                self._lookup = None
+        return await accepts(self._app)
+
+
+def _lookup(app: AppAddress) -> ListenerLookup | None:
+    """None where the kernel can't tell, or what it tells is not what a connection meets (an address is translated)."""
+    if isinstance(app.address, str):
+        return None
+    try:
+        lookup = ListenerLookup(app.family, *app.address)
+    except OSError:
+        return None
+    try:
+        if lookup.is_listening():
+            return lookup
+    except OSError:
+        pass
+    lookup.close()
+    return None
 
 
 async def _accepts(family: socket.AddressFamily, address: tuple[str, int] | str) -> bool:

@@ -22,13 +22,14 @@ from launcher import child, itself
 from launcher.app_process import AppProcess
 from launcher.child import Child
 from launcher.log import log
-from launcher.readiness import accepting_address, accepts, is_taken
+from launcher.readiness import AppWatch, accepting_address, accepts, is_taken
 from launcher.relay import AppAddress, Relay
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 _PROBE_SECONDS = 0.05
 _FOLLOW_SECONDS = 0.1
+_FOLLOW_CLOSELY_SECONDS = 0.002  # where the app doesn't notice, while it may close its listener
 _SILENT_APP_SECONDS = 20.0
 _NOBODY_TOLD_IT_SECONDS = 2.0
 _LEAST_FLUSH_SECONDS = 1.0  # an app that took longer than --drain-timeout has said its last words all the same
@@ -111,10 +112,11 @@ class Supervisor:
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         nursery.start_soon(_sweep, relay)
-        while True:
-            await self._app_doubted.wait()
-            self._app_doubted = trio.Event()
-            await self._follow_app(relay, self._address)
+        with AppWatch(self._address) as watch:
+            while True:
+                await self._app_doubted.wait()
+                self._app_doubted = trio.Event()
+                await self._follow_app(relay, watch)
 
     async def _first_accepting_address(self) -> AppAddress | None:
         """Where the app accepts, once it does; None if it took the clients' port for itself."""
@@ -157,10 +159,13 @@ class Supervisor:
         log("listening", host=self._site.host, port=self._site.port, app=_text(self._address))
         return True
 
-    async def _follow_app(self, relay: Relay, address: AppAddress) -> None:
-        """Listens while the app accepts, until it accepts and nobody has asked it to stop."""
+    async def _follow_app(self, relay: Relay, watch: AppWatch) -> None:
+        """Listens while the app accepts, until it accepts and nobody has asked it to stop.
+
+        A client that connects after the app has closed its door would meet a reset, where it would have been refused.
+        """
         while True:
-            is_accepting = await accepts(address)
+            is_accepting = await watch.accepts()
             if not self._app_runs():
                 return  # what accepts there now was left over by the app: no client may meet it
             if is_accepting and not relay.is_listening:
@@ -168,10 +173,11 @@ class Supervisor:
             elif not is_accepting and relay.is_listening:
                 relay.stop_listening()
                 level = None if self._is_stopping() else "warning"
-                log("not-listening", level=level, reason="the app does not accept", app=_text(address))
+                log("not-listening", level=level, reason="the app does not accept", app=_text(self._address))
             if is_accepting and relay.is_listening and not self._is_stopping():
                 return
-            await trio.sleep(_FOLLOW_SECONDS)
+            is_urgent = relay.is_listening and watch.is_unseen
+            await trio.sleep(_FOLLOW_CLOSELY_SECONDS if is_urgent else _FOLLOW_SECONDS)
 
     def _is_stopping(self) -> bool:
         """Whether the app may be about to end. One that lives on after INT or QUIT has not been asked to stop."""

@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # what the machine and the start tell
     ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust", "port_holders"),
     ("probe", "printing"),
+    ("listener_lookup",),
     ("app_process", "app_socket", "control_socket"),
     ("control_client", "watch"),
     ("operate",),

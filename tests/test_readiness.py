@@ -7,7 +7,9 @@ import socket
 import pytest
 import trio
 
-from launcher.readiness import _is_connected_to_itself, accepting_address, accepts, is_taken
+from launcher import readiness
+from launcher.listener_lookup import ListenerLookup
+from launcher.readiness import AppWatch, _is_connected_to_itself, accepting_address, accepts, is_taken
 from launcher.relay import AppAddress
 
 LOOPBACKS = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
@@ -59,3 +61,62 @@ async def test_a_probe_that_the_kernel_connects_to_itself_is_no_app_and_leaves_t
     socket.create_server((host, port), family=family, reuse_port=False).close()
     with socket.socket(family, socket.SOCK_STREAM) as app:  # one that doesn't set SO_REUSEADDR
         app.bind((host, port))
+
+
+async def ends_with(app, watch):
+    """Whether the watch follows this app: it listens, then doesn't."""
+    assert await watch.accepts()
+    app.close()
+    return not await watch.accepts()
+
+
+@pytest.mark.parametrize(("family", "host"), [*LOOPBACKS, (socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")])
+async def test_an_app_is_watched_without_its_noticing(family, host):
+    loopback = "127.0.0.1" if family == socket.AF_INET else "::1"
+    with socket.create_server((host, 0), family=family) as app:
+        app.setblocking(False)
+        with AppWatch(AppAddress(family, (loopback, app.getsockname()[1]))) as watch:
+            assert watch.is_unseen
+            assert await watch.accepts()
+            with pytest.raises(BlockingIOError):
+                app.accept()
+            assert await ends_with(app, watch)
+
+
+async def test_an_app_on_all_addresses_of_both_families_is_watched_on_either():
+    app = socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    with app, AppWatch(AppAddress(socket.AF_INET, ("127.0.0.1", app.getsockname()[1]))) as watch:
+        assert watch.is_unseen
+        assert await ends_with(app, watch)
+
+
+async def test_connections_that_live_on_do_not_pass_for_an_app_that_accepts():
+    with socket.create_server(("127.0.0.1", 0)) as app, socket.create_connection(app.getsockname()):
+        accepted, _ = app.accept()
+        with accepted, AppWatch(AppAddress(socket.AF_INET, app.getsockname())) as watch:
+            assert await ends_with(app, watch)
+
+
+async def test_an_app_on_a_unix_socket_is_asked_by_connecting(tmp_path):
+    path = str(tmp_path / "app.sock")
+    with socket.socket(socket.AF_UNIX) as app:
+        app.bind(path)
+        app.listen(1)
+        with AppWatch(AppAddress(socket.AF_UNIX, path)) as watch:
+            assert not watch.is_unseen
+            assert await ends_with(app, watch)
+
+
+async def test_an_app_that_the_kernel_knows_nothing_of_is_asked_by_connecting(monkeypatch):
+    monkeypatch.setattr(readiness, "ListenerLookup", ListensNowhere)
+    app = socket.create_server(("127.0.0.1", 0))
+    with app, AppWatch(AppAddress(socket.AF_INET, app.getsockname())) as watch:
+        assert not watch.is_unseen
+        assert await ends_with(app, watch)
+
+
+class ListensNowhere(ListenerLookup):
+    """As where addresses are translated: nobody listens at the one that connections are made to."""
+
+    def is_listening(self):
+        return False

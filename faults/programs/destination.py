@@ -4,6 +4,7 @@ well      answers 200 at once            errors    answers 500 at once
 hang      reads, never answers           deaf      accepts, never reads
 reset     resets once a request is there late N    answers after N seconds
 trickle N its answer comes a byte each N seconds
+endless   its answer's body never ends    endless-head  its answer's head never ends
 
 It is another machine in real life, so it runs at the lowest priority here.
 """
@@ -19,6 +20,9 @@ import struct
 import sys
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+_MODES = ("well", "errors", "hang", "deaf", "reset", "late", "trickle", "endless", "endless-head")
+_PIECE = b"1000\r\n" + b"x" * 0x1000 + b"\r\n"
+_LINE = b"X-More: " + b"x" * 4000 + b"\r\n"
 _ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops"
 
 
@@ -56,12 +60,19 @@ class Misbehaviour:
                 writer.write(_OK[position : position + 1])
                 await asyncio.sleep(self._seconds)
             return
+        elif self._mode.startswith("endless"):
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n")
+            if self._mode == "endless":
+                writer.write(b"\r\n")
+            while True:
+                writer.write(_PIECE if self._mode == "endless" else _LINE)
+                await writer.drain()
         writer.write(_ERROR if self._mode == "errors" else _OK)
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("mode", choices=("well", "errors", "hang", "deaf", "reset", "late", "trickle"))
+    parser.add_argument("mode", choices=_MODES)
     parser.add_argument("seconds", type=float, nargs="?", default=1.0)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)

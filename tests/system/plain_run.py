@@ -30,13 +30,13 @@ def plain(home: Path) -> dict[str, str]:
 
 def in_namespace(setup: str, *words: str | Path) -> list[str]:
     """Words that run a command after `setup`, lines of sh, in a mount namespace. Skips the test where there is none."""
-    if not _namespaces_work():
+    if not namespaces_work():
         unavailable("this machine lets us make no mount namespace (unshare --mount; needs root)", NAMESPACES)
     return _wrapped(setup, *words)
 
 
 @functools.cache
-def _namespaces_work() -> bool:
+def namespaces_work() -> bool:
     trial = _wrapped("mount --bind /usr /usr; mount -o remount,bind,ro /usr", "true")
     return bool(shutil.which("unshare")) and not subprocess.run(trial, capture_output=True).returncode
 

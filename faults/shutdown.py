@@ -1,0 +1,118 @@
+"""SIGTERM while clients ask: at random moments, many times, and at each moment of a request's life.
+
+The app ends in good order: it answers what comes on the connections that there are, with `Connection: close`, so a
+client that is careful loses nothing when it asks the app alone. Through the launcher it must lose nothing either.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import socket
+import time
+
+from faults.destination import destination
+from faults.scenario import Place, Run, Scenario, Seen, Setup, app_command
+
+_ANSWER_SECONDS = 10.0
+_BODY = b"x" * 2000
+_REQUEST = b"POST /moment HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\n\r\n" % len(_BODY) + _BODY
+
+
+class Shutdown(Scenario):
+    """SIGTERM in the middle of the load; `stop` then only waits."""
+
+    group = "Shutdown"
+    ends_with_app = True
+    judges_latency = False  # the load ends in the middle
+    rate = 400.0
+    seconds = quick_seconds = 1.0
+    in_dyno = False
+    to_all = False  # as Heroku does: to every process of the dyno
+    signals = 1
+
+    def prepare(self, place: Place) -> Setup:
+        environ = {"DYNO": "web.1"} if self.in_dyno else {}
+        return Setup(options=self.options(place), command=app_command(work_us=100, wait_ms=5), environ=environ)
+
+    def options(self, place: Place) -> list[str]:
+        return ["--to", destination(place, "well")]
+
+    def fault(self, run: Run) -> None:
+        run.wait(random.uniform(0.05, run.seconds * 0.8))
+        self.stopped_at = time.monotonic()
+        for _ in range(self.signals):
+            if self.to_all:
+                run.launched.send_signal_to_all(signal.SIGTERM)
+            elif run.launched.is_running:
+                run.launched.send_signal(signal.SIGTERM)
+
+    def stop(self, run: Run) -> None:
+        self.status = run.launched.wait()
+        self.ended_after = time.monotonic() - self.stopped_at
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        seen.stop_seconds = self.ended_after  # the load ended with the app
+        assert self.status == 0, f"the status is {self.status}, and the app's is 0"
+        assert self.ended_after < self.longest_stop_seconds, f"the end took {self.ended_after:.1f} s"
+
+
+class AtRandom(Shutdown):
+    name = "shutdown-random"
+    says = "SIGTERM at a random moment under load"
+    times = 300
+    quick_times = 10
+
+
+class InDyno(Shutdown):
+    name = "shutdown-dyno"
+    says = "SIGTERM to every process, twice, as in a dyno, at a random moment under load"
+    times = 100
+    quick_times = 5
+    in_dyno = to_all = True
+    signals = 2
+
+
+class WithHangingDestination(Shutdown):
+    name = "shutdown-destination-hangs"
+    says = "SIGTERM at a random moment under load, with a destination that hangs"
+    times = 100
+    quick_times = 5
+
+    def options(self, place: Place) -> list[str]:
+        return ["--to", destination(place, "hang")]
+
+
+class AtEachMoment(Shutdown):
+    """Beside the load there is a client at each moment of a request's life when the signal comes."""
+
+    name = "shutdown-moments"
+    says = "SIGTERM with a request before its first byte, inside its head, inside its body, before its answer"
+    cuts = (0, 10, len(_REQUEST) - len(_BODY) - 2, len(_REQUEST) - len(_BODY), len(_REQUEST) - 1, len(_REQUEST))
+
+    def fault(self, run: Run) -> None:
+        run.wait(0.2)
+        clients = [run.launched.connect() for _ in self.cuts]
+        for client in clients:  # a request before: the connection is one that the app has accepted
+            client.settimeout(_ANSWER_SECONDS)
+            client.sendall(_REQUEST)
+            assert _answer(client).startswith(b"HTTP/1.1 200 ")
+        for client, cut in zip(clients, self.cuts, strict=True):
+            client.sendall(_REQUEST[:cut])
+        super().fault(run)
+        time.sleep(0.05)  # inside the app's grace
+        for client, cut in zip(clients, self.cuts, strict=True):
+            client.sendall(_REQUEST[cut:])
+            answer = _answer(client)
+            assert answer.startswith(b"HTTP/1.1 200 "), f"cut at {cut}, the request got {answer!r}"
+            client.close()
+
+
+def _answer(client: socket.socket) -> bytes:
+    answer = b""
+    while not answer.endswith(b"\r\n\r\nok\n"):
+        data = client.recv(4096)
+        if not data:
+            break
+        answer += data
+    return answer

@@ -1,0 +1,66 @@
+"""A long run in which replayers and destinations go wrong in turns: memory and descriptors must be flat at its end.
+
+`build.py faults soak --hours N` makes it as long. Flat means by the slope: what the second half's straight line through
+the samples (least squares) rises over that half must be below a bound.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+from collections.abc import Sequence
+
+from faults.destination import destination
+from faults.scenario import MIB, Place, Run, Scenario, Seen, Setup
+from tests.system import accounts
+
+_SAMPLES = 200
+_MOST_RISE_BYTES = 2 * MIB
+_MOST_MORE_DESCRIPTORS = 8
+_FIRST_SHARE = 0.5  # the buffer, and what Python keeps, fill up before
+
+
+class Soak(Scenario):
+    group = "Soak"
+    name = "soak"
+    says = "one destination hangs, one does well, one resets; the replayer is killed and stopped; for a while"
+    seconds = 60.0
+    quick_seconds = 10.0
+    rate = 300.0
+    judges_latency = False  # for p99 there are the others
+
+    def prepare(self, place: Place) -> Setup:
+        urls = [destination(place, mode) for mode in ("well", "hang", "reset")]
+        to = [word for url in urls for word in ("--to", url)]
+        return Setup(options=[*to, "--buffer", "1MiB", "--stats-interval", "10"])  # full long before the second half
+
+    def fault(self, run: Run) -> None:
+        pid = run.launched.pid
+        self.memory: list[int] = []
+        self.descriptors: list[int] = []
+        number = 0
+        while not run.wait(run.seconds / _SAMPLES):
+            self.memory.append(accounts.resident_bytes(pid))
+            self.descriptors.append(len(os.listdir(f"/proc/{pid}/fd")))
+            number += 1
+            if run.place.is_mirrored and number % 10 == 0:
+                self.hurt(run, (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT)[number // 10 % 3])
+
+    def hurt(self, run: Run, number: int) -> None:
+        for pid in run.launched.processes():
+            if accounts.is_builtin(pid):
+                accounts.kill(pid, number)
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        first = int(len(self.memory) * _FIRST_SHARE)
+        rise = _rise(self.memory[first:])
+        assert rise < _MOST_RISE_BYTES, f"memory rose by {rise / MIB:.1f} MiB in the second half"
+        more = max(self.descriptors[first:]) - max(self.descriptors[:first])
+        assert more <= _MOST_MORE_DESCRIPTORS, f"there were {more} more descriptors in the second half"
+
+
+def _rise(samples: Sequence[int]) -> float:
+    """How much the straight line through them rises."""
+    slope, _ = statistics.linear_regression(range(len(samples)), samples)
+    return slope * len(samples)
