@@ -19,6 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from watched import watched
+
 ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "dist" / "start-traffic-duplicator.pyz"
 README = ROOT / "README.md"
@@ -92,7 +94,7 @@ def _said(words: Sequence[str], environ: Mapping[str, str], *, status: int) -> s
     return finished.stdout
 
 
-PICTURES: Mapping[str, Callable[[Path], str]] = {"dry-run": dry_run}
+PICTURES: Mapping[str, Callable[[Path], str]] = {"dry-run": dry_run, "status": lambda folder: watched(FILE, folder)}
 
 
 if __name__ == "__main__":

@@ -1,9 +1,4 @@
-#!/usr/bin/env python3
-"""What `--status --watch` shows of a launcher under traffic. `python3 demo/watched.py` puts it into README.md.
-
-The picture there is between `<!-- picture: status -->` and `<!-- /picture -->`; tests/system/test_status.py says
-whether it is out of date.
-"""
+"""What `--status --watch` shows of a launcher under traffic: the README's picture of it, from a real run."""
 
 from __future__ import annotations
 
@@ -15,7 +10,6 @@ import select
 import shlex
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -25,10 +19,6 @@ from pathlib import Path
 from destination import Destination
 from launched import Launched
 
-ROOT = Path(__file__).resolve().parent.parent
-FILE = ROOT / "dist" / "start-traffic-duplicator.pyz"
-README = ROOT / "README.md"
-PLACE = re.compile(r"(<!-- picture: status\b[^>]*-->\n```text\n)(.*?)(```\n<!-- /picture -->)", re.DOTALL)
 CLIENTS = 4
 PAUSE_SECONDS = 0.01
 WATCHED_SECONDS = 5.0
@@ -103,13 +93,3 @@ def _shown_in_a_terminal(words: list[str]) -> str:
     os.close(ours)
     text = said.decode().replace("\r\n", "\n").rpartition(USUAL_SCREEN)[2]
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        text = watched(FILE, Path(folder))
-    README.write_text(PLACE.sub(lambda found: f"{found[1]}{text}{found[3]}", README.read_text()))
-
-
-if __name__ == "__main__":
-    main()

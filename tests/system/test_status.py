@@ -534,10 +534,10 @@ def test_the_picture_in_the_readme_is_of_today(
     product: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "demo"))
-    demo = importlib.import_module("watched")
-    made = demo.watched(product.file, tmp_path)
-    shown = demo.PLACE.search(demo.README.read_text())[2]
-    assert labels(shown) == labels(made), "python3 demo/watched.py makes it anew"
+    pictures = importlib.import_module("pictures")
+    made = pictures.watched(product.file, tmp_path)
+    shown = pictures.place("status", pictures.README.read_text())[1]
+    assert labels(shown) == labels(made), ".venv/bin/python demo/pictures.py makes it anew"
 
 
 def labels(text: str) -> list[str]:
