@@ -26,6 +26,7 @@ from launcher.log import log
 from launcher.output_lines import read_lines
 from launcher.records import frame
 from launcher.replay_protocol import (
+    COMPARED_START,
     Account,
     Closing,
     Compared,
@@ -147,10 +148,13 @@ class ReplayAccount:
         self._current: dict[str, OutputAccount] = {}
         self._ended_middleware: MiddlewareAccount | None = None
         self._middleware: MiddlewareAccount | None = None
-        self.compared: Mapping[str, Any] | None = None  # the newest report: of one process only
+        self.compared_line = ""  # the newest report, of one process, unread: reading it takes milliseconds
 
     def receive(self, line: str) -> None:
         """One line of the account pipe."""
+        if line.startswith(COMPARED_START):
+            self.compared_line = line
+            return
         try:
             told = decode_line(line.encode())
         except ValueError as error:
@@ -159,10 +163,17 @@ class ReplayAccount:
         if isinstance(told, Account):
             self._current = {output.destination: output for output in told.outputs}
             self._middleware = told.middleware
-        elif isinstance(told, Compared):
-            self.compared = told.report
         elif isinstance(told, DestinationFailed):
             self._failed(told)
+
+    def compared(self) -> Mapping[str, Any] | None:
+        """The newest report; None if there is none."""
+        try:
+            told = decode_line(self.compared_line.encode()) if self.compared_line else None
+        except ValueError as error:
+            log("account-unreadable", level="error", error=str(error))
+            return None
+        return told.report if isinstance(told, Compared) else None
 
     def process_ended(self) -> None:
         """What the process said last is kept. What it still held then has an unknown end."""

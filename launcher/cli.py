@@ -92,6 +92,8 @@ def _run(argv: Sequence[str]) -> int:
     if options.version:
         print(PROGRAM, __version__)
         return 0
+    if options.report or options.html or options.check:
+        return _report(reading, environ)
     if options.status or options.control or options.watch or options.pid:
         return _operate(reading, environ)
     for name in ("build", "offline", "json"):
@@ -151,6 +153,20 @@ def _operate(reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> i
     if options.control is not None:
         return operate.control(options.control, wanted, environ)
     return operate.show_status(wanted, environ, as_json=options.json, again=options.watch)
+
+
+def _report(reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> int:
+    """--report, and what may stand beside it."""
+    options = reading.values
+    if not options.report:
+        raise UsageError("--html and --check go with --report")
+    if options.status or options.control or options.watch or options.dry_run or reading.command:
+        raise UsageError("--report stands alone, but for --json, --html, --check, --pid and --port")
+    from launcher.operate import Wanted
+    from launcher.report_command import show_report
+
+    wanted = Wanted(options.pid, options.port if reading.given.get("port") == "option" else None)
+    return show_report(wanted, environ, as_json=options.json, html=options.html, check=options.check)
 
 
 def _run_behind_relay(plan: Plan, command: Sequence[str]) -> int:

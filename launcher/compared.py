@@ -39,8 +39,8 @@ def tell_compared(report: Mapping[str, Any], checks: Sequence[Check] = ()) -> bo
     return is_good
 
 
-def write_report(path: str, report: Mapping[str, Any]) -> None:
-    """Writes the report: as JSON if the name ends so, else as a page. What fails is said, and nothing more.
+def write_report(path: str, report: Mapping[str, Any]) -> bool:
+    """Writes the report: as JSON if the name ends so, else as a page. What fails is said; whether it was written.
 
     Another file of the name is replaced at once, when the new one is whole. Only its owner may read it.
     """
@@ -59,3 +59,5 @@ def write_report(path: str, report: Mapping[str, Any]) -> None:
         log("report", file=path)
     except OSError as error:
         log("report-failed", level="error", file=path, error=error.strerror or str(error))
+        return False
+    return True

@@ -36,6 +36,7 @@ def new_routes(snapshot: Snapshot) -> Routes:
     """All routes of one launcher."""
     return {
         ("GET", "/status"): lambda _: json_answer(snapshot.take()),
+        ("GET", "/report"): lambda _: _report(snapshot),
         ("POST", "/control"): partial(_control, snapshot),
         **metrics_routes(snapshot),
     }
@@ -60,6 +61,14 @@ def json_answer(value: Any) -> Answer:
 def refusal(status: int, reason: str) -> Answer:
     """Why not, as a line of text."""
     return Answer(status, f"{reason}\n".encode(errors="backslashreplace"))
+
+
+def _report(snapshot: Snapshot) -> Answer:
+    """What the replayer has said of the comparison last, as it said it: it may be long, and is not read here."""
+    told = snapshot.compared()
+    if told is None:
+        return refusal(409, "nothing is compared, or not yet: destinations need names, candidate=URL baseline=URL")
+    return Answer(200, told.encode("ascii") + b"\n", "application/json")
 
 
 def _control(snapshot: Snapshot, asked: Asked) -> Answer:

@@ -204,6 +204,15 @@ class LauncherOptions:
         "--pid", "with --status or --control, where several launchers run: which one; --port tells them apart, too",
         metavar="N", parse=o.process_id, starts_nothing=True,
     )  # fmt: skip
+    report: bool = option(
+        "--report", "ask the launcher that runs for its comparison of answers; with --json, --html FILE or --check",
+        starts_nothing=True,
+    )  # fmt: skip
+    html: str | None = option("--html", "with --report: write it as a page", metavar="FILE", starts_nothing=True)
+    check: str | None = option(
+        "--check", "with --report: what must hold, such as 'status_mismatch<0.1% p95_ratio<1.2'; else the exit status "
+        "is 1", metavar="EXPR", starts_nothing=True,
+    )  # fmt: skip
     version: bool = option("--version", "print the version", starts_nothing=True)
     help: bool = option("--help", "print this help", starts_nothing=True)
     enabled: bool = option(

@@ -37,7 +37,7 @@ def show_status(wanted: Wanted, environ: Mapping[str, str], *, as_json: bool, ag
     """Prints the figures, as JSON one line each time."""
 
     def show() -> None:
-        launcher = _choose(wanted, environ)
+        launcher = choose(wanted, environ)
         if as_json:
             _repeat(lambda: print(json.dumps(_figures(launcher)), flush=True), again=again)
         elif again:
@@ -46,24 +46,25 @@ def show_status(wanted: Wanted, environ: Mapping[str, str], *, as_json: bool, ag
             for line in _lines(launcher):
                 print(rendered(line, colour=_has_colour(environ)))
 
-    return _told(show)
+    return told(show)
 
 
 def control(change: Change, wanted: Wanted, environ: Mapping[str, str]) -> int:
     """Changes what is copied, and says what it was before."""
 
     def ask() -> None:
-        answer = _choose(wanted, environ).ask("POST", "/control", str(change).encode())
+        answer = choose(wanted, environ).ask("POST", "/control", str(change).encode())
         reason = f" ({answer['reason']})" if answer["reason"] else ""
         print(escaped(f"{answer['change']} (was: {answer['was']}); the launcher is {answer['state']}{reason}"))
 
-    return _told(ask)
+    return told(ask)
 
 
-def _told(action: Callable[[], None]) -> int:
+def told(action: Callable[[], int | None]) -> int:
+    """Does it; its exit status, 0 if it says none, or 1 and a line on standard error if it can't be done."""
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal's encoding may be any
     try:
-        action()
+        status = action() or 0
         sys.stdout.flush()
     except (CannotOperate, NoAnswer) as error:
         print("Error: " + "\n".join(map(escaped, str(error).split("\n"))), file=sys.stderr)
@@ -73,7 +74,8 @@ def _told(action: Callable[[], None]) -> int:
         return 1
     except BrokenPipeError:  # nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return 0
+    return status
 
 
 def _has_colour(environ: Mapping[str, str]) -> bool:
@@ -110,7 +112,8 @@ def _lines(launcher: Launcher) -> list[Line]:
 # ---- which launcher ------------------------------------------------------------------------------------------------
 
 
-def _choose(wanted: Wanted, environ: Mapping[str, str]) -> Launcher:
+def choose(wanted: Wanted, environ: Mapping[str, str]) -> Launcher:
+    """The launcher that is meant. Raises CannotOperate."""
     found = find_launchers(environ)
     if not found:
         raise CannotOperate(_nothing_found())

@@ -161,6 +161,9 @@ Told = Ready | Account | DestinationFailed | Compared
 _AT = {Ready: "ready", Account: "account", DestinationFailed: "destination-failed", Compared: "compared"}
 
 
+COMPARED_START = '{"at":"compared",'  # of the line that `encode_line` makes of Compared
+
+
 def encode_line(told: Told) -> bytes:
     """One line of the account pipe, with its newline."""
     return _encode({"at": _AT[type(told)], **asdict(told)}) + b"\n"

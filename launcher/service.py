@@ -182,10 +182,8 @@ class Mirroring:
 
     def compared(self) -> Mapping[str, Any] | None:
         """The newest report of the comparison; None if there is none, or none yet."""
-        for replayer in self.replayers:
-            if isinstance(replayer.launch, BuiltinLaunch) and replayer.launch.account.compared is not None:
-                return replayer.launch.account.compared
-        return None
+        launches = [each.launch for each in self.replayers if isinstance(each.launch, BuiltinLaunch)]
+        return launches[0].account.compared() if launches else None
 
     def _tell_compared(self) -> None:
         if (report := self.compared()) is None:

@@ -104,6 +104,11 @@ class Snapshot:
         """To be called once a second: what requests/s is made from."""
         self._samples.append((time.monotonic(), self._tap.seen, self._tap.offered))
 
+    def compared(self) -> str | None:
+        """The newest report of a comparison, as the replayer has written it; None if there is none."""
+        launches = [each.launch for each in self._replayers if isinstance(each.launch, BuiltinLaunch)]
+        return launches[0].account.compared_line or None if launches else None
+
     def take(self) -> dict[str, Any]:
         """The figures of this moment, ready for JSON."""
         configuration = self._configuration

@@ -23,19 +23,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("gor_flags", "account_lines", "selection", "prometheus", "l2met"),
     ("shell_words", "launcher_options", "gor_words", "sampling"),
-    ("gor_options",),
-    ("gor_flags", "account_lines", "prometheus", "l2met"),
-    ("shell_words", "launcher_options", "gor_words"),
     ("gor_options", "roles"),
     # what the machine and the start tell
     ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust", "port_holders"),
     ("probe", "printing"),
     ("listener_lookup",),
+    ("probe", "printing", "compared"),
     ("app_process", "app_socket", "control_socket"),
     ("control_client", "watch"),
     ("operate",),
-    ("probe", "printing", "compared"),
-    ("app_process", "app_socket"),
+    ("report_command",),
     # account: what is held and counted
     ("mirror_queue", "controls"),
     ("processor_time", "brakes"),
@@ -78,8 +75,7 @@ REPLAY_MAY_IMPORT = {
     "framing", "options", "counters", "records", "gor_flags", "gor_flag_table", "gor_values", "destinations",
     "replay_protocol", "go_regexp", "account_lines", "log", "memory", "poller", "copied_head", "listen_address",
     "sockets", "addresses", "latencies", "child", "executable", "feed", "mirror_queue", "output_lines", "fnv1a",
-    "proxies", "tls_trust",
-    "comparison", "compared", "roles",
+    "proxies", "tls_trust", "comparison", "compared", "roles",
 }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ class Finding:
     where: str  # `status`, `header:NAME`, `body`, `$.a.path`, or `latency`
     how: str
     times: int  # more often than by noise
-    pairs: int  # of the endpoint
+    pairs: int  # of the endpoint; of those whose bodies were looked into, if it is about bodies
     chance: float  # that noise alone does it
     examples: Sequence[Mapping[str, Any]] = ()
 
@@ -56,6 +56,7 @@ class Noise:
 def findings_of(candidate: Mapping[str, Any], *, has_noise_baseline: bool) -> tuple[list[Finding], list[Noise]]:
     """What differs, the most frequent first, and what is noise."""
     pairs = {endpoint["name"]: endpoint["pairs"] for endpoint in candidate["endpoints"]}
+    skipped = {endpoint["name"]: endpoint["skipped"] for endpoint in candidate["endpoints"]}
     rows = candidate["differences"]
     tests = max(1, sum(1 for row in rows if row["candidate_only"] + row["baselines_only"]))
     tests += candidate["differences_left_out"]
@@ -68,7 +69,8 @@ def findings_of(candidate: Mapping[str, Any], *, has_noise_baseline: bool) -> tu
         chance = min(1.0, more_often(ours, theirs) * tests)
         is_proven = chance <= CHANCE if has_noise_baseline or opposite(how) else how != "volatile"
         if is_proven and ours >= LEAST_TIMES:
-            of = max(pairs.get(endpoint, candidate["pairs"]), ours)
+            is_of_body = where.startswith(("$", "body"))
+            of = max(pairs.get(endpoint, candidate["pairs"]) - is_of_body * skipped.get(endpoint, 0), ours)
             found.append(Finding(endpoint, where, how, ours - theirs, of, chance, row["examples"]))
         elif seen := ours + row["both"] + row["baselines_only"]:
             is_too_rare = ours == seen and not theirs and (has_noise_baseline or how != "volatile")

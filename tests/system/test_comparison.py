@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
 from pathlib import Path
 
-from tests.system.launched import Product, app
+from tests.system.launched import Launched, Product, app
 from tests.system.load import check_arrivals, mixed_requests, send_all
 from tests.system.sink import command, sink
 
@@ -24,6 +26,16 @@ def test_two_versions_are_compared_and_the_page_is_written(product: Product, tmp
             send_all(launched.port, REQUESTS)
             one.wait_for(150)
             two.wait_for(150)
+            live = ask(product, launched, "--report", "--json")
+            while json.loads(live.stdout)["sets"].get("compared", 0) < 150 if live.returncode == 0 else True:
+                assert live.returncode == 0 or "not yet" in live.stderr
+                live = ask(product, launched, "--report", "--json")
+            assert "candidate: " in ask(product, launched, "--report").stdout
+            checked = ask(product, launched, "--report", "--check", "status_mismatch<1% pairs>1000")
+            assert (checked.returncode, checked.stdout) == (1, "")
+            assert "ok: candidate: status_mismatch<1% (0)\nFAILED: candidate: pairs>1000 (150)" in checked.stderr
+            assert ask(product, launched, "--report", "--html", str(tmp_path / "live.html")).returncode == 0
+            assert (tmp_path / "live.html").read_text().startswith("<!DOCTYPE html>")
             launched.stop()
             [compared] = launched.facts("compared")
             assert (compared["verdict"], compared["pairs"], compared["coverage"]) == ("same", "150", "100.0%")
@@ -31,6 +43,24 @@ def test_two_versions_are_compared_and_the_page_is_written(product: Product, tmp
         check_arrivals(REQUESTS, two.arrivals(), at="the candidate")
     assert page.read_text().startswith("<!DOCTYPE html>")
     assert page.stat().st_mode & 0o777 == 0o600
+
+
+def ask(product: Product, launched: Launched, *words: str) -> subprocess.CompletedProcess[str]:
+    """What the running launcher says when it is asked."""
+    return subprocess.run(
+        [product.file, *words, "--port", str(launched.port)], env=launched.environ, capture_output=True, text=True
+    )
+
+
+def test_report_without_a_launcher_or_with_wrong_words_says_so(product: Product, tmp_path: Path) -> None:
+    for words, status, said in (
+        (["--report", "--pid", "1"], 1, "Error: "),
+        (["--report", "--check", "speed<1"], 2, "Error: --check must be checks of"),
+        (["--html", "x"], 2, "Error: --html and --check go with --report"),
+        (["--report", "--status"], 2, "Error: --report stands alone"),
+    ):
+        finished = product.run(words)
+        assert (finished.status, finished.log.startswith(said)) == (status, True), finished.log
 
 
 def test_names_with_gor_are_a_broken_configuration(product: Product, tmp_path: Path) -> None:

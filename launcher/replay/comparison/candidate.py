@@ -51,15 +51,17 @@ class Mismatches:
 class EndpointCounts:
     """One endpoint's."""
 
-    __slots__ = ("latency", "mismatches", "pairs")
+    __slots__ = ("latency", "mismatches", "pairs", "skipped")
 
     def __init__(self, draw: random.Random) -> None:
         self.pairs = 0
+        self.skipped = 0  # of them: bodies that there was no time to look into
         self.mismatches = Mismatches()
         self.latency = LatencyCounts(ENDPOINT_SAMPLE, draw)
 
     def merge(self, other: EndpointCounts) -> None:
         self.pairs += other.pairs
+        self.skipped += other.skipped
         self.mismatches.merge(other.mismatches)
         self.latency.merge(other.latency)
 
@@ -96,6 +98,7 @@ class Candidate:
         if counts is None:
             counts = self.endpoints[endpoint] = EndpointCounts(self._draw)
         counts.pairs += 1
+        counts.skipped += judgement.bodies == "skipped"
         statuses = (baseline.label, answer.label)
         if statuses in self.statuses or len(self.statuses) < _MOST_STATUSES:
             self.statuses[statuses] += 1
@@ -144,8 +147,8 @@ class Candidate:
             "differences_left_out": max(len(differences) - most_differences, 0) + self.differences.forgotten,
             "endpoints": [
                 {
-                    "name": name, "pairs": counts.pairs, "mismatches": counts.mismatches.encode(),
-                    "latency": counts.latency.encode(most_sampled),
+                    "name": name, "pairs": counts.pairs, "skipped": counts.skipped,
+                    "mismatches": counts.mismatches.encode(), "latency": counts.latency.encode(most_sampled),
                 }
                 for name, counts in endpoints[:most_endpoints]
             ],
