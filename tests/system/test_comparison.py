@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.system.launched import Launched, Product, app
@@ -61,6 +62,14 @@ def test_report_without_a_launcher_or_with_wrong_words_says_so(product: Product,
     ):
         finished = product.run(words)
         assert (finished.status, finished.log.startswith(said)) == (status, True), finished.log
+
+
+def test_the_demo_finds_exactly_the_three_regressions_that_are_planted(product: Product) -> None:
+    demo = Path(__file__).resolve().parents[2] / "demo" / "demo.py"
+    shown = subprocess.run(
+        [sys.executable, str(demo), str(product.file), "--compare"], capture_output=True, text=True, timeout=120
+    )
+    assert (shown.returncode, shown.stdout.count("\nok ")) == (0, 3), shown.stdout
 
 
 def test_names_with_gor_are_a_broken_configuration(product: Product, tmp_path: Path) -> None:
