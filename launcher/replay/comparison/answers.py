@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+_LABELS = [str(status) for status in range(1000)]
+
 
 class Budget:
     """A bound on the bytes of all bodies that are kept."""
@@ -76,7 +78,7 @@ class Answer:
     @property
     def label(self) -> str:
         """Its status, or why it has none: a row or column of the matrix."""
-        return str(self.status) if self.status else self.outcome
+        return _LABELS[self.status] if self.status else self.outcome
 
     @property
     def body(self) -> bytes | None:

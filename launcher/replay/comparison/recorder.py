@@ -23,13 +23,13 @@ from launcher.replay.comparison.examples import ExampleMaker
 from launcher.replay.comparison.judging import Ignored, Judgement, judge
 from launcher.replay.comparison.looking import Looking
 from launcher.replay.comparison.pairing import Pairing
-from launcher.replay.record_format import identity
 from launcher.roles import RECORDED, Roles, roles_of
 
 _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})  # RFC 9110 §9.2.1
 # Ends of a record that say nothing of the destination.
 NOT_SENT = frozenset({"queue_full", "unsent", "filtered", "limited", "unknown"})
 _QUICK = frozenset({"equal", "none", "skipped"})  # what takes next to no time
+_LONGEST_IDENTITY = 256
 _NO_NOISE = Judgement()
 
 KeepPair = Callable[[bytes, Answer, Answer], None]
@@ -85,7 +85,8 @@ class Comparison:
         self._outcomes[role][answer.label] += 1
         if answer.microseconds:
             self._latencies[role].add(answer.microseconds)
-        self._pairing.add(identity(record), role, record, answer, self._clock())
+        identity = record[2 : max(2, record.find(b" ", 2, _LONGEST_IDENTITY))]
+        self._pairing.add(identity, role, record, answer, self._clock())
 
     def tick(self) -> None:
         """Once a second."""
@@ -98,9 +99,10 @@ class Comparison:
     # ---- a set of answers ------------------------------------------------------------------------------------
 
     def _complete(self, record: bytes, answers: list[Answer]) -> None:
-        if any(answer.outcome in NOT_SENT and not answer.status for answer in answers):
-            self._sets["dropped"] += 1
-            return
+        for answer in answers:
+            if not answer.status and answer.outcome in NOT_SENT:
+                self._sets["dropped"] += 1
+                return
         if self._baseline is None:
             self._sets["alone"] += 1
             return
