@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 _ANSWER_END = b"\r\n\r\n"
 _CONNECT_SECONDS = 5.0
 _NO_ANSWER_SECONDS = 10.0  # behind the last that is due
+_NO_DOOR_SECONDS = 1.0  # the same, where there is no connection at all
 _AGAIN_SECONDS = 0.02  # from one attempt to connect to the next, where there are too few connections
 
 
@@ -83,7 +84,8 @@ class OpenLoop:
                 self._receive(max(0.0, wait))
                 if self._ends_when_refused and not self._free and not self._busy:
                     break
-                if now - started_at > self._seconds + _NO_ANSWER_SECONDS:
+                patience = _NO_ANSWER_SECONDS if self._free or self._busy else _NO_DOOR_SECONDS
+                if now - started_at > self._seconds + patience:
                     self._seen.errors["no answer"] += sent - self._seen.done
                     self._seen.errors["not sent"] += total - sent if self._rate else 0
                     break

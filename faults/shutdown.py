@@ -61,14 +61,14 @@ class AtRandom(Shutdown):
     name = "shutdown-random"
     says = "SIGTERM at a random moment under load"
     times = 300
-    quick_times = 10
+    quick_times = 8
 
 
 class InDyno(Shutdown):
     name = "shutdown-dyno"
     says = "SIGTERM to every process, twice, as in a dyno, at a random moment under load"
     times = 100
-    quick_times = 5
+    quick_times = 4
     in_dyno = to_all = True
     signals = 2
 
@@ -77,7 +77,7 @@ class WithHangingDestination(Shutdown):
     name = "shutdown-destination-hangs"
     says = "SIGTERM at a random moment under load, with a destination that hangs"
     times = 100
-    quick_times = 5
+    quick_times = 4
 
     def options(self, place: Place) -> list[str]:
         return ["--to", destination(place, "hang")]

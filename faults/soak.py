@@ -26,7 +26,7 @@ class Soak(Scenario):
     name = "soak"
     says = "one destination hangs, one does well, one resets; the replayer is killed and stopped; for a while"
     seconds = 60.0
-    quick_seconds = 10.0
+    quick_seconds = 6.0
     rate = 300.0
     judges_latency = False  # for p99 there are the others
 
