@@ -6,7 +6,13 @@ from collections.abc import Collection, Mapping
 
 from launcher.counters import as_dict
 from launcher.latencies import Latencies
-from launcher.replay_protocol import DestinationFailed, MiddlewareAccount, OutputAccount
+from launcher.replay_protocol import (
+    DestinationFailed,
+    DestinationPaused,
+    DestinationResumed,
+    MiddlewareAccount,
+    OutputAccount,
+)
 
 
 def non_zero(counts: Mapping[str, int], always: Collection[str] = ()) -> dict[str, int]:
@@ -43,6 +49,22 @@ def failure_facts(failed: DestinationFailed) -> dict[str, object]:
     """The facts of `at=destination-failed`."""
     return {
         "destination": failed.destination, "outcome": failed.kind, "copies": failed.count, "error": failed.error,
+    }  # fmt: skip
+
+
+def pause_facts(paused: DestinationPaused) -> dict[str, object]:
+    """The facts of `at=destination-paused`."""
+    return {
+        "destination": paused.destination, "failing_seconds": round(paused.failing_seconds), "failed": paused.failed,
+        "outcome": paused.outcome, "error": paused.error,
+    }  # fmt: skip
+
+
+def resume_facts(resumed: DestinationResumed) -> dict[str, object]:
+    """The facts of `at=destination-resumed`."""
+    return {
+        "destination": resumed.destination, "paused_seconds": round(resumed.paused_seconds, 1),
+        "paused": resumed.copies,
     }  # fmt: skip
 
 

@@ -31,9 +31,10 @@ from launcher.replay_protocol import (
     Closing,
     Compared,
     ComparisonSettings,
-    DestinationFailed,
+    DestinationNews,
     MiddlewareAccount,
     OutputAccount,
+    Ready,
     ReplaySettings,
     decode_line,
 )
@@ -142,8 +143,8 @@ def _write_first(fd: int, settings: bytes) -> None:
 class ReplayAccount:
     """What the processes of one built-in replayer have said of their work, added up."""
 
-    def __init__(self, failed: Callable[[DestinationFailed], None]) -> None:
-        self._failed = failed
+    def __init__(self, tell: Callable[[DestinationNews], None]) -> None:
+        self._tell = tell
         self._ended: dict[str, OutputAccount] = {}  # of processes that have ended, by destination
         self._current: dict[str, OutputAccount] = {}
         self._ended_middleware: MiddlewareAccount | None = None
@@ -163,8 +164,8 @@ class ReplayAccount:
         if isinstance(told, Account):
             self._current = {output.destination: output for output in told.outputs}
             self._middleware = told.middleware
-        elif isinstance(told, DestinationFailed):
-            self._failed(told)
+        elif not isinstance(told, Ready | Compared):
+            self._tell(told)
 
     def compared(self) -> Mapping[str, Any] | None:
         """The newest report; None if there is none."""
@@ -201,7 +202,7 @@ class ReplayAccount:
 def _settled(output: OutputAccount) -> OutputAccount:
     unknown = output.received - sum(output.outcomes.values())
     outcomes = Counter(output.outcomes) + Counter(unknown=unknown)
-    return replace(output, outcomes=dict(outcomes), held_bytes=0)
+    return replace(output, outcomes=dict(outcomes), held_bytes=0, is_paused=False)
 
 
 def _sum(before: OutputAccount, now: OutputAccount) -> OutputAccount:
@@ -214,6 +215,7 @@ def _sum(before: OutputAccount, now: OutputAccount) -> OutputAccount:
         responses=before.responses + now.responses,
         tracked=before.tracked + now.tracked,
         untracked=before.untracked + now.untracked,
+        is_paused=now.is_paused,
         latencies=before.latencies + now.latencies,
     )
 

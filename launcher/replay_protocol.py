@@ -3,7 +3,7 @@
 Down, on the replayer's standard input, in frames (records.py): `ReplaySettings` as JSON, then records, then an empty
 frame and `Closing` as JSON. A pipe that ends without these two means that the launcher is gone.
 Up, on the account pipe, JSON lines: `Ready` once, then `Account` whenever a figure changed, at most one a second, and
-`DestinationFailed` for people, and `Compared` now and then if answers are compared; the last `Account` is `final`.
+`DestinationNews` for people, and `Compared` now and then if answers are compared; the last `Account` is `final`.
 `Account` and `Compared` are totals since the start: the newest replaces all before it, so a reader may miss some.
 Unknown keys are ignored.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from launcher.counters import MiddlewareCounters
@@ -110,6 +110,7 @@ class OutputAccount:
     responses: int = 0  # of `received`: answers, not requests
     tracked: int = 0  # answers that were handed on to the outputs that take them
     untracked: int = 0  # answers that were to be handed on and did not fit
+    is_paused: bool = False  # the destination's brake is pulled
     latencies: Latencies = field(default_factory=Latencies)
 
 
@@ -157,8 +158,34 @@ class Compared:
     report: Mapping[str, Any]
 
 
-Told = Ready | Account | DestinationFailed | Compared
-_AT = {Ready: "ready", Account: "account", DestinationFailed: "destination-failed", Compared: "compared"}
+@dataclass(frozen=True)
+class DestinationPaused:
+    """A destination has done nothing but fail: from now on it gets a probe now and then, and nothing else."""
+
+    destination: str
+    failing_seconds: float
+    failed: int  # copies, in that time
+    outcome: str  # of the newest
+    error: str  # of the newest, for people, as above
+
+
+@dataclass(frozen=True)
+class DestinationResumed:
+    """It has answered: it gets all copies again."""
+
+    destination: str
+    paused_seconds: float
+    copies: int  # that ended as `paused` in that time
+
+
+DestinationNews = DestinationFailed | DestinationPaused | DestinationResumed
+Told = Ready | Account | DestinationNews | Compared
+_AT = {
+    Ready: "ready", Account: "account", DestinationFailed: "destination-failed",
+    DestinationPaused: "destination-paused", DestinationResumed: "destination-resumed",
+    Compared: "compared",
+}  # fmt: skip
+_NEWS = {_AT[kind]: kind for kind in (DestinationFailed, DestinationPaused, DestinationResumed)}
 
 
 COMPARED_START = '{"at":"compared",'  # of the line that `encode_line` makes of Compared
@@ -178,17 +205,17 @@ def decode_line(line: bytes) -> Told:
         if facts["at"] == _AT[Account]:
             outputs = tuple(_output_account(output) for output in facts["outputs"])
             return Account(outputs, facts["final"], _middleware_account(facts.get("middleware")))
-        if facts["at"] == _AT[DestinationFailed]:
-            return DestinationFailed(**{name: facts[name] for name in ("destination", "kind", "error", "count")})
         if facts["at"] == _AT[Compared]:
             return Compared(dict(facts["report"]))
+        if (kind := _NEWS.get(facts["at"])) is not None:
+            return kind(**{each.name: facts[each.name] for each in fields(kind)})
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"an account line lacks {error}") from None
-    raise ValueError("an account line says ready, account, destination-failed or compared")
+    raise ValueError("an account line says ready, account, compared or what happened at a destination")
 
 
 def _output_account(facts: Mapping[str, Any]) -> OutputAccount:
-    names = ("destination", "received", "outcomes", "held_bytes", "retries", "responses", "tracked", "untracked")
+    names = [each.name for each in fields(OutputAccount) if each.name != "latencies"]
     latencies = facts["latencies"]
     buckets = {int(bucket): count for bucket, count in latencies["buckets"].items()}  # JSON's names are text
     return OutputAccount(

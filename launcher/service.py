@@ -12,7 +12,6 @@ from typing import Any
 
 import trio
 
-from launcher.account_lines import failure_facts
 from launcher.app_process import AppProcess
 from launcher.brake_watch import new_brake_watch
 from launcher.builtin_launch import BuiltinLaunch, ReplayAccount, queue_bytes
@@ -27,10 +26,11 @@ from launcher.gor_processes import plan_processes
 from launcher.log import log
 from launcher.mirror import Mirror, MirrorSettings
 from launcher.mirror_queue import Budget, MirrorQueue
+from launcher.news_lines import log_news
 from launcher.plan import Mode, Plan
 from launcher.poller import Poller
 from launcher.relay import AppAddress, NewTap, Relay
-from launcher.replay_protocol import MAX_DRAIN_SECONDS, ComparisonSettings, DestinationFailed
+from launcher.replay_protocol import MAX_DRAIN_SECONDS, ComparisonSettings
 from launcher.replayers import Launch, Replayer
 from launcher.roles import output_roles
 from launcher.snapshot import Configuration, Snapshot
@@ -212,7 +212,7 @@ def _launches(plan: Plan, gor_place: GorPlace | None) -> list[tuple[str, Launch]
             environ=plan.environ,
             queue_bytes=queue_bytes(plan.replayer_memory, queues),
             stats_interval=plan.options.stats_interval,
-            account=ReplayAccount(_tell_failure),
+            account=ReplayAccount(log_news),
             comparison=_comparison(plan, roles),
         )
         return [("builtin", launch)]
@@ -245,10 +245,6 @@ async def _run_walled(replayer: Replayer) -> None:
 def _shown(option: GorOption) -> str:
     """An output as the log names it."""
     return option.shown if option.name == "output-http" else f"--{option.name}"
-
-
-def _tell_failure(failed: DestinationFailed) -> None:
-    log("destination-failed", level="warning", **failure_facts(failed))
 
 
 @contextmanager

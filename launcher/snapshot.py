@@ -162,7 +162,7 @@ class Snapshot:
         if self._mirror is None:
             return "unmirrored", self._configuration.unmirrored_because
         if self._replayers and all(replayer.state == "ended" for replayer in self._replayers):
-            return "ended", ""
+            return "ended", pauses.get("until", "")
         if not self.controls.is_on:
             return "off", ""
         if pauses:
@@ -243,6 +243,7 @@ def _output(replayer: str, account: OutputAccount) -> dict[str, object]:
         "destination": account.destination,
         "received": account.received,
         "outcomes": dict(account.outcomes),
+        "is_paused": account.is_paused,
         "held": account.received - sum(account.outcomes.values()),
         "held_bytes": account.held_bytes,
         "retries": account.retries,

@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gor_options", "roles"),
     # what the machine and the start tell
     ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust", "port_holders"),
-    ("probe", "printing"),
+    ("probe", "printing", "news_lines"),
     ("listener_lookup",),
     ("probe", "printing", "compared"),
     ("app_process", "app_socket", "control_socket"),
@@ -75,7 +75,7 @@ REPLAY_MAY_IMPORT = {
     "framing", "options", "counters", "records", "gor_flags", "gor_flag_table", "gor_values", "destinations",
     "replay_protocol", "go_regexp", "account_lines", "log", "memory", "poller", "copied_head", "listen_address",
     "sockets", "addresses", "latencies", "child", "executable", "feed", "mirror_queue", "output_lines", "fnv1a",
-    "proxies", "tls_trust", "comparison", "compared", "roles",
+    "proxies", "tls_trust", "news_lines", "comparison", "compared", "roles",
 }  # fmt: skip
 
 

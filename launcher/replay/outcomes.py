@@ -2,8 +2,8 @@
 
 Every record that an output received ends in exactly one outcome; until then the output holds it. Failures are told
 to people once for each kind, and then summed up, so that a dead destination does not fill a log. While a destination
-is in back-off, records end with the outcome of the last failed connect: `refused`, `dns`, `tls` or `reset`. A record
-that holds no HTTP/1.x request ends as `protocol`.
+is in back-off, records end with the outcome of the last failed connect: `refused`, `dns`, `tls` or `reset`; while its
+brake is pulled, as `paused`. A record that holds no HTTP/1.x request ends as `protocol`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from typing import NamedTuple
 from launcher.latencies import LatencyRecorder
 from launcher.replay.failures import Failures
 from launcher.replay.responses import Response
-from launcher.replay_protocol import DestinationFailed, OutputAccount
+from launcher.replay_protocol import (
+    DestinationFailed,
+    DestinationNews,
+    DestinationPaused,
+    DestinationResumed,
+    OutputAccount,
+)
 
 OUTCOMES: Mapping[str, str] = {
     "1xx": "answered 101: the destination wanted to switch protocols",
@@ -31,6 +37,7 @@ OUTCOMES: Mapping[str, str] = {
     "tls": "no TLS connection: the certificate is not valid, or the destination does not speak TLS",
     "protocol": "the answer was not HTTP/1.x, or could be read in two ways",
     "write_failed": "the output could not be written: nobody reads it any more, or its disk is full",
+    "paused": "not sent: the destination had done nothing but fail for 30 s, and no probe was answered yet",
     "filtered": "left out by a filter (--http-allow-*, --http-disallow-*, a hash limiter...)",
     "limited": "left out by the limit behind | of the output",
     "untellable": "not written: it holds gor's separator of records, so a reader would take it for two",
@@ -44,6 +51,9 @@ OUTCOMES: Mapping[str, str] = {
 FAILURES = frozenset({
     "timeout", "refused", "reset", "dns", "tls", "protocol", "write_failed", "untellable", "size_limit", "queue_full",
 })
+
+# Those of copies that were sent, or were to be, and got no answer.
+DESTINATION_FAILURES = frozenset({"timeout", "refused", "reset", "dns", "tls", "protocol"})
 
 STATUS_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 
@@ -77,6 +87,8 @@ class Tally:
         self.outcomes = dict.fromkeys(OUTCOMES, 0)
         self._latencies = LatencyRecorder()
         self._failures = Failures()
+        self._news: list[DestinationPaused | DestinationResumed] = []
+        self._is_paused = False
         self.watcher: Callable[[str, str, bytes], None] | None = None  # told of each end, for --verbose
 
     def count(self, outcome: str, error: str = "", record: bytes = b"") -> None:
@@ -91,6 +103,11 @@ class Tally:
         """Tells people of a failure that ended no record."""
         self._failures.add(kind, error)
 
+    def tell(self, news: DestinationPaused | DestinationResumed) -> None:
+        """Tells people what the destination's brake does."""
+        self._is_paused = isinstance(news, DestinationPaused)
+        self._news.append(news)
+
     def measure(self, seconds: float) -> None:
         """How long an answered record took."""
         self._latencies.add(seconds)
@@ -103,12 +120,13 @@ class Tally:
         """Makes news of the failures that were only counted since the last call."""
         self._failures.sum_up()
 
-    def take_news(self) -> list[DestinationFailed]:
+    def take_news(self) -> list[DestinationNews]:
         """What people have not been told yet."""
+        news, self._news = self._news, []
         return [
             DestinationFailed(destination=self.destination, kind=kind, error=error, count=count)
             for kind, error, count in self._failures.take_news()
-        ]
+        ] + news  # what was a failure came before
 
     def account(self, held_bytes: int) -> OutputAccount:
         """The totals as they are now."""
@@ -121,5 +139,6 @@ class Tally:
             responses=self.responses,
             tracked=self.tracked,
             untracked=self.untracked,
+            is_paused=self._is_paused,
             latencies=self._latencies.latencies(),
         )

@@ -11,12 +11,13 @@ from typing import Any
 
 import trio
 
-from launcher.account_lines import failure_facts, middleware_facts, non_zero, output_facts
+from launcher.account_lines import middleware_facts, non_zero, output_facts
 from launcher.log import log
+from launcher.news_lines import log_news
 from launcher.records import request_of
 from launcher.replay.inputs import Input, Receive
 from launcher.replay.outcomes import FAILURES, Tally
-from launcher.replay_protocol import Account, Compared, DestinationFailed, Ready, Told
+from launcher.replay_protocol import Account, Compared, Ready, Told
 
 _SHOWN_CHARACTERS = 200  # of a path, or of an identity that a stranger's record has
 
@@ -33,15 +34,15 @@ class LogReport:
         if isinstance(told, Ready):
             shown = " ".join(each.tally.shown for each in self._inputs)
             log("replaying", inputs=shown, to=" ".join(told.outputs))
-        elif isinstance(told, DestinationFailed):
-            log("destination-failed", level="warning", **failure_facts(told))
         elif isinstance(told, Compared):
             self.compared = told.report
-        else:
+        elif isinstance(told, Account):
             self._account = told
             if told.final:
                 self._tell_failures()
                 self._tell_lines(final=True)
+        else:
+            log_news(told)
 
     def flush(self) -> bool:
         self._tell_failures()

@@ -21,8 +21,8 @@ from launcher.replay_protocol import (
     Closing,
     DestinationFailed,
     OutputAccount,
-    Ready,
     ReplaySettings,
+    Told,
     decode_line,
 )
 
@@ -70,7 +70,7 @@ class ReplayerProcess:
     async def replay(self, *records: bytes) -> None:
         await self.write(*map(frame, records))
 
-    async def until(self, condition: Callable[[Ready | Account | DestinationFailed], bool]) -> None:
+    async def until(self, condition: Callable[[Told], bool]) -> None:
         """Reads the account until a line says so, or has said so."""
         while not any(condition(decode_line(line)) for line in self.lines):
             assert await self._read_lines(), f"the account ended before that: {self.lines}"
@@ -118,13 +118,13 @@ class ReplayerProcess:
         return bool(data)
 
 
-def outcomes_are(**outcomes: int) -> Callable[[Ready | Account | DestinationFailed], bool]:
+def outcomes_are(**outcomes: int) -> Callable[[Told], bool]:
     """For `until`: the first output's outcomes, as in `outcomes_are(_2xx=1)`."""
     expected = {name.lstrip("_"): count for name, count in outcomes.items()}
     return lambda line: isinstance(line, Account) and line.outputs[0].outcomes == expected
 
 
-def received(count: int) -> Callable[[Ready | Account | DestinationFailed], bool]:
+def received(count: int) -> Callable[[Told], bool]:
     """For `until`: the first output has received so many records."""
     return lambda line: isinstance(line, Account) and line.outputs[0].received == count
 
@@ -149,12 +149,13 @@ async def replayer(
     env: Mapping[str, str] | None = None,
     stdout: int = subprocess.DEVNULL,
     account_pipe: tuple[int, int] | None = None,
+    program: Sequence[str] = PROGRAM,
     **more: float,
 ) -> AsyncIterator[ReplayerProcess]:
     """A replayer that has got its settings: `options`, or the bytes `first`."""
     account_out, account_in = account_pipe or os.pipe()
     process = await trio.lowlevel.open_process(
-        [*PROGRAM, "--launcher-pipe", str(account_in)],
+        [*program, "--launcher-pipe", str(account_in)],
         stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.PIPE,
         pass_fds=[account_in], cwd=ROOT, env={**os.environ, **(env or {})},
     )  # fmt: skip
@@ -238,10 +239,10 @@ async def healthy(visit: Visit) -> None:
 
 @asynccontextmanager
 async def destination(
-    handler: Handler = healthy, ssl_context: object = None, host: str = "127.0.0.1"
+    handler: Handler = healthy, ssl_context: object = None, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[Destination]:
     """Serves until the end of the block; what happens to a connection after its handler's end: it is closed."""
-    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
     served = Destination(listeners[0].socket.getsockname()[1], "https" if ssl_context else "http", host)
 
     async def serve(sock: trio.SocketStream) -> None:

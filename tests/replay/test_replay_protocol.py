@@ -16,9 +16,12 @@ from launcher.replay_protocol import (
     Account,
     Closing,
     DestinationFailed,
+    DestinationPaused,
+    DestinationResumed,
     OutputAccount,
     Ready,
     ReplaySettings,
+    Told,
     decode_line,
     encode_line,
 )
@@ -105,16 +108,19 @@ OUTPUT = OutputAccount(
         Account((OUTPUT, OUTPUT)),
         Account((), final=True),
         DestinationFailed(destination="http://h", kind="tls", error="expired \u2028", count=5),
+        DestinationPaused("http://h", 30.5, 12, "refused", "connection refused"),
+        DestinationResumed("http://h", 7.25, 40),
     ],
 )
-def test_what_the_replayer_tells_survives_the_way_in_one_line(told: Ready | Account | DestinationFailed) -> None:
+def test_what_the_replayer_tells_survives_the_way_in_one_line(told: Told) -> None:
     line = encode_line(told)
     assert line.count(b"\n") == 1 and line.endswith(b"\n")
     assert decode_line(line) == told
 
 
 @pytest.mark.parametrize(
-    "line", [b"\n", b"x", b"[]", b"{}", b'{"at":"what"}', b'{"at":"ready"}', b'{"at":"account","outputs":[1]}']
+    "line", [b"\n", b"x", b"[]", b"{}", b'{"at":"what"}', b'{"at":"ready"}', b'{"at":"account","outputs":[1]}',
+     b'{"at":"destination-paused"}']
 )
 def test_a_line_that_is_no_account_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"account line|JSON"):

@@ -13,6 +13,7 @@ from tests.system.launched import Launched, Product
 from tests.system.load import mixed_requests, send_all
 from tests.system.sink import command, sink, wait_until
 
+ROOT = Path(__file__).resolve().parents[2]
 REQUESTS = mixed_requests(100)
 BURNS = """
 import sys
@@ -32,11 +33,11 @@ sys.stdin.read()
 """
 
 
-def send_until_told(launched: Launched, at: str, **facts: object) -> int:
+def send_until_told(launched: Launched, at: str, *, first_id: int = 0, **facts: object) -> int:
     """Sends requests until there is such a line; how many."""
     sent = 0
     while not [told for told in launched.facts(at) if facts.items() <= told.items()]:
-        send_all(launched.port, mixed_requests(20, first_id=sent), connections=4)
+        send_all(launched.port, mixed_requests(20, first_id=first_id + sent), connections=4)
         sent += 20
     return sent
 
@@ -110,6 +111,68 @@ def test_a_cgroup_that_is_nearly_full_pauses_mirroring(product: Product, tmp_pat
             launched.stop()
             told = accounts.tap_counters(launched)
         assert told["skipped_paused"] == told["offered"] == destination.count == 100
+
+
+# ---- pauses from their beginning to their end, with times that are shorter than the product's ------------------------
+
+SHORTER = f"""#!{sys.executable} -I
+import functools, sys
+sys.path.insert(0, {str(ROOT)!r})
+from launcher import brake_watch, cli, itself
+from launcher.replay import destination_brake
+brake_watch.Pauses = functools.partial(brake_watch.Pauses, 0.5, 4)
+destination_brake.TIMES = destination_brake.Times(failing=0.5, least_failures=5, first_probe=0.2, longest_probe=0.5)
+itself.command = lambda: [__file__]
+sys.exit(cli.main())
+"""
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Product:
+    """The launcher from its source, and its replayers, with shorter times."""
+    file = tmp_path / "impatient"
+    file.write_text(SHORTER)
+    file.chmod(0o755)
+    return Product(file, tmp_path)
+
+
+def test_when_a_cgroup_has_room_again_mirroring_goes_on(impatient: Product, tmp_path: Path) -> None:
+    with memory_cgroup(512 * 1024**2) as cgroup, sink(tmp_path / "copies") as destination:
+        words = ["--replayer", "builtin", "--to", destination.url, "--max-cpu", "none"]
+        with impatient.launch(words, command(tmp_path / "app"), prefix=cgroup.prefix) as launched:
+            launched.wait_until_listening()
+            with _hog(cgroup):
+                launched.wait_for_line("paused", brake="memory")
+                send_all(launched.port, REQUESTS)
+            assert float(launched.wait_for_line("resumed", brake="memory")["paused_seconds"]) >= 0.5
+            send_all(launched.port, REQUESTS)
+            destination.wait_for(100)
+            launched.stop()
+            told = accounts.tap_counters(launched)
+        assert told["skipped_paused"] == told["offered"] == destination.count == 100
+        assert len(launched.facts("paused")) == len(launched.facts("resumed")) == 1
+
+
+def test_a_destination_that_dies_is_paused_and_gets_copies_again_when_it_is_back(
+    impatient: Product, tmp_path: Path
+) -> None:
+    with sink(tmp_path / "beside") as beside:
+        with sink(tmp_path / "first") as first:
+            port = int(first.url.rpartition(":")[2])
+        words = ["--replayer", "builtin", "--to", first.url, "--to", beside.url]
+        with impatient.launch(words, command(tmp_path / "app")) as launched:
+            launched.wait_until_listening()
+            sent = send_until_told(launched, "destination-paused", destination=first.url, outcome="refused")
+            with sink(tmp_path / "second", port=port) as second:
+                sent += send_until_told(launched, "destination-resumed", first_id=sent, destination=first.url)
+                send_all(launched.port, mixed_requests(100, first_id=sent))
+                second.wait_for(100)
+                launched.stop()
+                told = accounts.outcomes(launched, first.url)
+                assert told["received"] == sent + 100
+                assert told["2xx"] == second.count >= 100
+                assert told["paused"] == sum(int(line["paused"]) for line in launched.facts("destination-resumed"))
+            assert accounts.outcomes(launched, beside.url) == {"received": sent + 100, "2xx": sent + 100}
 
 
 def _hog(cgroup: MemoryCgroup):  # type: ignore[no-untyped-def]

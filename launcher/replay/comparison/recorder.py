@@ -27,7 +27,7 @@ from launcher.roles import RECORDED, Roles, roles_of
 
 _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})  # RFC 9110 §9.2.1
 # Ends of a record that say nothing of the destination.
-NOT_SENT = frozenset({"queue_full", "unsent", "filtered", "limited", "unknown"})
+NOT_SENT = frozenset({"paused", "queue_full", "unsent", "filtered", "limited", "unknown"})
 _QUICK = frozenset({"equal", "none", "skipped"})  # what takes next to no time
 _LONGEST_IDENTITY = 256
 _NO_NOISE = Judgement()

@@ -2,7 +2,7 @@
 
 All in plain calls, hosted by the poller: a record is sent when it is offered, if one of `max_connections` is free, and
 else when an answer frees one. So a destination that hangs, resets or answers garbage costs its own copies, and time
-and memory that are bounded.
+and memory that are bounded; one that does nothing else is left alone (`destination_brake`).
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import trio
 from launcher.poller import Poller
 from launcher.replay.connector import Connector
 from launcher.replay.delivery import Delivery
+from launcher.replay.destination_brake import DestinationBrake
 from launcher.replay.inputs import Receive
-from launcher.replay.outcomes import STATUS_CLASSES, Ended, Tally
+from launcher.replay.outcomes import DESTINATION_FAILURES, STATUS_CLASSES, Ended, Tally
 from launcher.replay.pool import ConnectionPool
 from launcher.replay.record_queue import RecordQueue
 from launcher.replay.requests import RequestError, outgoing
 from launcher.replay.responses import MAX_BODY_BYTES, MAX_COMPARED_BODY_BYTES
 from launcher.replay.settings import HttpOutputSettings
 from launcher.replay.tracking import UNTRACKED, KeptAnswer
+from launcher.replay_protocol import DestinationPaused, DestinationResumed
 
 if TYPE_CHECKING:
     from launcher.replay.comparison.answers import Answer
@@ -56,6 +58,8 @@ class HttpOutput:
         self._settings = settings
         self._queue = queue
         self._poller = poller
+        self._brake = DestinationBrake()
+        self._paused_before = 0  # copies that ended so before the brake was pulled
         self._active: dict[Delivery, None] = {}  # the oldest first
         self._is_dispatching = False
         self._is_sweep_due = False
@@ -64,10 +68,11 @@ class HttpOutput:
 
     def offer(self, record: bytes) -> None:
         self.tally.received += 1
-        if not self._queue.offer(record):
-            self.tally.count("queue_full", "the destination is slower than the traffic", record)
-            if self._witness is not None:
-                self._witness.ended(record, Ended("queue_full"))
+        if self._brake.is_pulled and not self._brake.admits(record, trio.current_time()):
+            self._refuse(record, "paused")
+        elif not self._queue.offer(record):
+            self._brake.untried(record)
+            self._refuse(record, "queue_full", "the destination is slower than the traffic")
         elif len(self._active) < self._settings.max_connections:
             self._dispatch()
 
@@ -118,10 +123,35 @@ class HttpOutput:
         self._end(delivery.record, ended)
         if self._witness is not None:
             self._witness.ended(delivery.record, ended, delivery.take_compared(), seconds)
+        self._judge(delivery.record, ended)
         if self._queue:
             self._dispatch()
         elif self._is_closed:
             self._finish_if_done()
+
+    def _judge(self, record: bytes, ended: Ended) -> None:
+        """What an end says of the destination."""
+        brake = self._brake
+        if ended.outcome in DESTINATION_FAILURES:
+            failing_seconds = brake.failed(record, trio.current_time())
+            if failing_seconds is not None:
+                self._pause(failing_seconds, ended)
+        elif brake.failures and ended.outcome in STATUS_CLASSES:
+            paused_seconds = brake.answered(trio.current_time())
+            if paused_seconds is not None:
+                copies = self.tally.outcomes["paused"] - self._paused_before
+                self.tally.tell(DestinationResumed(self.tally.destination, paused_seconds, copies))
+
+    def _pause(self, failing_seconds: float, ended: Ended) -> None:
+        """Ends what waits; what is under way may still be answered."""
+        self._paused_before = self.tally.outcomes["paused"]
+        self.tally.tell(
+            DestinationPaused(
+                self.tally.destination, failing_seconds, self._brake.failures, ended.outcome, ended.error
+            )
+        )
+        while (record := self._queue.take_nowait()) is not None:
+            self._end_unsent(record, Ended("paused"))
 
     def _track_answer(self, track: Receive, delivery: Delivery, ended: Ended, seconds: float) -> None:
         is_whole = ended.response is not None and ended.response.is_whole
@@ -156,6 +186,7 @@ class HttpOutput:
         try:
             request = outgoing(record, self._settings.head_edits)
         except RequestError as error:
+            self._brake.untried(record)
             self._end_unsent(record, Ended("protocol", str(error)))
             return
         delivery = Delivery(self, record, request, trio.current_time())
@@ -178,6 +209,12 @@ class HttpOutput:
                 return
             delivery.cancel()
             self.delivered(delivery, Ended("timeout", f"no whole answer within {timeout:g} s"))
+
+    def _refuse(self, record: bytes, outcome: str, error: str = "") -> None:
+        """The end of a record that was not taken."""
+        self.tally.count(outcome, error, record)
+        if self._witness is not None:
+            self._witness.ended(record, Ended(outcome))
 
     def _end_unsent(self, record: bytes, ended: Ended) -> None:
         """The end of a record that no delivery was begun for."""
