@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 _UNLIMITED = 2**60  # cgroup v1 writes a number near 2**63 where there is no limit
@@ -58,26 +59,30 @@ class MemoryFiles:
         usages = [self._usage_of(version, folder, limit) for version, folder, limit in self._limited()]
         if usages:
             return max(usages, key=lambda usage: usage.used_bytes / usage.limit_bytes)
-        total = _fact(self.proc / "meminfo", b"MemTotal:") * 1024  # proc(5): kB
-        return Usage(total - _fact(self.proc / "meminfo", b"MemAvailable:") * 1024, total)
+        total, available = _facts(f"{self.proc}/meminfo", b"MemTotal:", b"MemAvailable:")  # proc(5): kB
+        return Usage((total - available) * 1024, total * 1024)
 
-    def _limited(self) -> Iterator[tuple[_Version, Path, int]]:
+    def _limited(self) -> Iterator[tuple[_Version, str, int]]:
+        for version, folder in self._folders:
+            limits = [limit for name in version.limits if (limit := _limit(f"{folder}/{name}"))]
+            if limits:
+                yield version, folder, min(limits)
+
+    @cached_property
+    def _folders(self) -> list[tuple[_Version, str]]:
+        """The own cgroup's, if it is there to be seen, and those around it up to the mount's root: looked for once."""
+        found = []
         for version in _VERSIONS:
-            for folder in self._folders(version):
-                limits = [limit for name in version.limits if (limit := _limit(folder / name))]
-                if limits:
-                    yield version, folder, min(limits)
+            root = self.cgroups / version.mount
+            own = _own_cgroup(self.proc / "self/cgroup", version.controller)
+            folders = [root / path for path in (own, *own.parents)]
+            found += [(version, str(folder)) for folder in folders if (folder / version.limits[0]).exists()]
+        return found
 
-    def _folders(self, version: _Version) -> Iterator[Path]:
-        """The own cgroup's, if it is there to be seen, and those around it up to the mount's root."""
-        root = self.cgroups / version.mount
-        own = _own_cgroup(self.proc / "self/cgroup", version.controller)
-        yield from (root / path for path in (own, *own.parents))
-
-    def _usage_of(self, version: _Version, folder: Path, limit: int) -> Usage:
-        used = int(_read(folder / version.used))
+    def _usage_of(self, version: _Version, folder: str, limit: int) -> Usage:
+        used = int(_read(f"{folder}/{version.used}"))
         if used > limit * _WORTH_A_LOOK:
-            used = max(0, used - _fact(folder / "memory.stat", version.reclaimable))
+            used = max(0, used - _facts(f"{folder}/memory.stat", version.reclaimable)[0])
         return Usage(used, limit)
 
 
@@ -108,7 +113,7 @@ def _own_cgroup(path: Path, controller: bytes) -> PurePosixPath:
     return PurePosixPath()
 
 
-def _limit(path: Path) -> int | None:
+def _limit(path: str) -> int | None:
     """A file's number; None for one that is no limit, and for none."""
     try:
         text = _read(path).strip()
@@ -117,12 +122,13 @@ def _limit(path: Path) -> int | None:
     return int(text) if text.isdigit() and 0 < int(text) < _UNLIMITED else None
 
 
-def _fact(path: Path, name: bytes) -> int:
-    """The number behind a name."""
-    for line in _read(path).splitlines():
-        if line.startswith(name + b" "):
-            return int(line.split()[1])
-    raise ValueError(f"{path} does not tell {name.decode()}")
+def _facts(path: str, *names: bytes) -> list[int]:
+    """The number behind each name."""
+    lines = dict(words[:2] for line in _read(path).splitlines() if len(words := line.split()) > 1)
+    missing = [name.decode() for name in names if name not in lines]
+    if missing:
+        raise ValueError(f"{path} does not tell {' and '.join(missing)}")
+    return [int(lines[name]) for name in names]
 
 
 def _read(path: Path | str) -> bytes:

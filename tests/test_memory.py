@@ -75,7 +75,7 @@ def test_of_several_cgroups_with_limits_the_fullest_counts(tmp_path):
 def test_what_can_t_be_read_is_an_error_and_no_number(tmp_path):
     with pytest.raises(OSError, match="meminfo"):
         MemoryFiles(tmp_path, tmp_path).usage()
-    with pytest.raises(ValueError, match="does not tell MemTotal"):
+    with pytest.raises(ValueError, match="does not tell MemTotal: and MemAvailable:"):
         files(tmp_path, {"proc/meminfo": "MemFree: 1 kB"}).usage()
 
 

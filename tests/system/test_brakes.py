@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -72,7 +74,44 @@ def test_with_a_time_that_is_past_the_app_runs_unmirrored_with_a_warning(
     finished = product.run(words, ["echo", "hello"], environ=environ)
     assert (finished.status, finished.output) == (0, "hello\n")
     [told] = finished.facts("unmirrored")
-    assert told["level"] == "warning" and told["reason"] == f"--until {until} is over"
+    name = "--until" if level == "option" else "TRAFFIC_DUPLICATOR_UNTIL"
+    assert told["level"] == "warning" and told["reason"] == f"{name} {until} is over"
+
+
+def test_an_app_that_ends_while_the_replayer_drains_is_not_waited_for_any_longer(
+    product: Product, tmp_path: Path
+) -> None:
+    with sink(tmp_path / "copies", "--hang") as destination:
+        (tmp_path / "gor.options").write_text(f"--output-http {destination.url}\n--output-http-timeout 60s\n")
+        words = ["--replayer", "builtin", "--gor-options", str(tmp_path / "gor.options"), "--until", "2s"]
+        with product.launch(words, command(tmp_path / "app")) as launched:
+            launched.wait_until_listening()
+            send_until_told(launched, "mirroring-ended")
+            began = time.monotonic()
+            launched.stop()
+            assert time.monotonic() - began < 20  # the drain by itself may take 25 s, an end at most 2
+            assert accounts.outcomes(launched, destination.url)["unknown"] >= 1  # told to drain for 25 s, then killed
+
+
+def test_a_time_that_comes_while_the_app_boots_leaves_it_relayed_without_a_replayer(
+    product: Product, tmp_path: Path
+) -> None:
+    until = datetime.fromtimestamp(time.time() + 2, timezone.utc).isoformat(timespec="seconds")
+    slow = ["sh", "-c", 'sleep 4; exec "$@"', "sh", *command(tmp_path / "app")]
+    with product.launch(["--to", "http://127.0.0.1:9", "--until", until], slow) as launched:
+        launched.wait_until_listening()
+        launched.wait_for_line("mirroring-ended", reason=f"--until {until} is over")
+        assert not launched.facts("mirroring") and not any(map(accounts.is_builtin, launched.processes()))
+        send_all(launched.port, REQUESTS)
+        launched.stop()
+        assert accounts.tap_counters(launched) == {"seen": 100, "skipped_paused": 100}
+
+
+def test_a_dry_run_says_when_mirroring_ends_and_pauses(product: Product) -> None:
+    words = ["--dry-run", "--offline", "--to", "http://127.0.0.1:9", "--until", "30m", "--max-cpu", "70%"]
+    shown = " ".join(product.run(words, ["true"]).output.split())
+    assert "end by themselves, --until 30m" in shown
+    assert "pause while the replayers take more than 70 % of a core, or memory is 95 % full" in shown
 
 
 def test_a_middleware_that_burns_processor_time_pauses_mirroring_and_the_app_goes_on(
