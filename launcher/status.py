@@ -150,7 +150,8 @@ def _middleware(middleware: Mapping[str, Any]) -> Iterator[Line]:
 
 
 def _output(output: Mapping[str, Any]) -> Iterator[Line]:
-    yield _labelled("destination", str(output["destination"]))
+    pause = ", paused: it only fails" if output["is_paused"] else ""
+    yield _labelled("destination", f"{output['destination']}{pause}")
     yield _counted("received", output["received"])
     for outcome, value in output["outcomes"].items():
         if value:

@@ -31,7 +31,7 @@ FIGURES: dict[str, Any] = {
     "outputs": [{
         "replayer": "builtin", "destination": "https://next.example.com", "received": 123_400,
         "outcomes": {"2xx": 123_000, "timeout": 390}, "held": 10, "held_bytes": 3000, "retries": 0, "responses": 0,
-        "tracked": 0, "untracked": 0,
+        "tracked": 0, "untracked": 0, "is_paused": False,
         "latency": {"count": 123_000, "p50_seconds": 0.0012, "p90_seconds": 0.0123, "p95_seconds": 0.0234,
                     "p99_seconds": 0.1234, "max_seconds": 4.9},
     }],
