@@ -22,7 +22,7 @@ SEEDS = ROOT / "fuzz" / "seeds"
 WORK = ROOT / ".build" / "fuzz"  # a folder a target: its corpus grows from run to run
 TARGETS = (
     "framer", "tap", "gor_options", "app_command", "responses", "frames", "records", "record_files", "hex_lines",
-    "modifiers",
+    "modifiers", "control",
 )  # fmt: skip
 LONGEST_BYTES = 1500  # of an input: what matters fits, and short ones are tried more often
 LIMITS = ("-timeout=60", "-rss_limit_mb=2048")  # seconds and memory for one input; one takes milliseconds

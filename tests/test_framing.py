@@ -599,7 +599,7 @@ def test_any_byte_but_those_of_empty_lines_is_data_after_close():
 
 
 @pytest.mark.parametrize(("size", "is_taken"), [(2**63 - 1, True), (2**63, False), (2**64 - 1, False)])
-def test_a_chunk_may_have_as_many_bytes_as_63_bits_can_say(size: int, is_taken: bool):
+def test_a_chunk_may_be_as_long_as_63_bits_can_say(size: int, is_taken: bool):
     framer = Framer()
     events = framer.receive(CHUNKED + b"%x\r\n" % size)
     assert (events[-1] != Unframed("bad-chunk-size")) is is_taken

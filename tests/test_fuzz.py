@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fuzz.__main__ import NOT_HERE, SEEDS, TARGETS, dictionary, outcome, seed_files
-from launcher import copied_head, framing, http_grammar, mirror, selector
+from launcher import control_words, copied_head, framing, http_grammar, mirror, selector
 from launcher.http_grammar import Framing, judge_framing
 from launcher.replay import frames, heads, hex_lines, modifiers, record_files, record_format, responses
 
@@ -71,6 +71,7 @@ def leaves_the_first(*head):
         ("record_files", record_files, "_in_order", lambda items, depth: itertools.islice(items, 1)),
         ("hex_lines", hex_lines, "request_fault", lambda request: None),
         ("hex_lines", hex_lines.HexLines, "receive_eof", lambda lines: lines.receive(b"\n")),
+        ("control", control_words.Change, "__str__", lambda change: "off"),
         ("modifiers", modifiers, "set_header_rule", lambda text: (b"X", b"a\r\n\r\nb")),
         ("modifiers", heads, "replaced", lambda text, span, new: text[: span[0]] + new + b"\r\nX: y" + text[span[1] :]),
     ],

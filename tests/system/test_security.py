@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.gors import NAMES, real_gor
 from tests.system.accounts import is_builtin, is_gor
 from tests.system.destination import Destination
 from tests.system.launched import Launched, Product, app
-from tests.system.machine import listeners, proc, with_descendants
+from tests.system.machine import free_port, listeners, proc, with_descendants
 
 LISTENS = app("controlled.py", "listen")
 
@@ -87,21 +88,36 @@ def test_of_all_processes_of_the_launcher_only_the_relay_listens_and_only_at_por
                 assert (modes(path), modes(path.parent), path.owner()) == ("0600", "0700", Path("/proc/self").owner())
 
 
+def test_metrics_are_served_to_this_machine_alone(product: Product) -> None:
+    port = free_port()
+    with serving(product, "--metrics-port", str(port), "--to", "http://127.0.0.1:1") as launched:
+        launched.wait_for_line("metrics-listening", port=port)
+        found = {each for pid in its_own(launched) for each in listeners(pid) if not each.startswith("unix ")}
+        assert found == {f"tcp :::{launched.port}", f"tcp 127.0.0.1:{port}"}
+
+
 def test_with_a_host_it_listens_there_alone(product: Product) -> None:
     with serving(product, "--host", "127.0.0.1", "--to", "http://127.0.0.1:1") as launched:
         found = {each for pid in its_own(launched) for each in listeners(pid) if not each.startswith("unix ")}
         assert found == {f"tcp 127.0.0.1:{launched.port}"}
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Below it the control socket's path has less than the 108 bytes of unix(7), as below any home."""
+    with tempfile.TemporaryDirectory(prefix="s") as folder:
+        yield Path(folder)
+
+
 def test_all_that_it_leaves_on_disk_is_in_folders_that_only_its_user_can_enter(
-    product: Product, replayer: str, tmp_path: Path
+    product: Product, replayer: str, short_folder: Path
 ) -> None:
-    temporary = tmp_path / "tmp"
+    temporary = short_folder / "tmp"
     temporary.mkdir()
     names = []
     mask = os.umask(0)  # the worst that an image can have
     try:
-        for home in (tmp_path / "home1", tmp_path / "home2"):
+        for home in (short_folder / "home1", short_folder / "home2"):
             home.mkdir()
             environ = {"TMPDIR": str(temporary), "HOME": str(home)}
             with Destination() as destination:
