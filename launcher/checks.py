@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from launcher import addresses, destination_checks, gor_words, memory, port_holders
-from launcher.command_hints import hints
+from launcher.command_hints import hints, unexpanded_port_hint
 from launcher.destination_checks import DestinationCheck, check_destinations
 from launcher.executable import CannotStart, find_executable, missing_interpreter
 from launcher.plan import Mode, Plan
@@ -188,6 +188,10 @@ def _warnings(
     faults = plan.replayer.warnings if plan.replayer is not None else ()
     yield from (warning for warning in plan.warnings if warning not in faults)
     yield from hints(command, plan.port)
+    if hint := unexpanded_port_hint(command):
+        yield hint
+    if plan.options.sample_by is not None and plan.options.sample >= 100:
+        yield "--sample-by says whose requests a sample has, but all are copied: --sample 10 copies a tenth"
     for check in checked:
         yield from destination_checks.warnings(check)
     percent = memory_check.percent if memory_check is not None else None

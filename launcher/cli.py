@@ -141,10 +141,13 @@ def _run(argv: Sequence[str]) -> int:
 def _operate(reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> int:
     """--status and --control, and what may stand beside them."""
     options = reading.values
-    if options.status + (options.control is not None) + options.dry_run != 1:
-        raise UsageError("--watch and --pid go with --status or --control, and of these and --dry-run one is possible")
-    if not options.status and (options.watch or options.json):
-        raise UsageError("--watch and --json go with --status, not with --control")
+    asked = options.status + (options.control is not None)
+    if asked + options.dry_run > 1:
+        raise UsageError("of --status, --control and --dry-run only one is possible at a time")
+    if (options.watch or options.json) and not options.status:
+        raise UsageError(f"--{'watch' if options.watch else 'json'} needs --status beside it")
+    if not asked:
+        raise UsageError("--pid needs --status or --control beside it")
     if reading.command:
         raise UsageError(f"--{'status' if options.status else 'control'} starts nothing: leave COMMAND out")
     from launcher import operate

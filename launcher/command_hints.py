@@ -12,10 +12,12 @@ _SHELL_ONLY = frozenset(
 )
 # Flags of the launcher's that no app is likely to have: behind COMMAND they are the app's words.
 _OURS_ALONE = frozenset(
-    "--to --gor-options --replayer --app-port --app-socket --sample --sample-by --not-path --drop-header --max-request "
-    "--replayer-memory --stats-interval --drain-timeout".split()
+    "--to --gor-options --replayer --app-port --app-socket --methods --not-path --sample --sample-by --drop-header "
+    "--max-request --replayer-memory --max-cpu --stats-interval --metrics-port --drain-timeout".split()
 )
 _TYPOGRAPHY = "\u2018\u2019\u201c\u201d\u2013\u2014\u2212"  # curly quotes, dashes, the minus sign
+_PORT_VARIABLE = re.compile(r"\$(?:PORT\b|\{PORT[}:])", re.ASCII)
+_SHELLS = frozenset("sh bash dash ash zsh ksh".split())
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 _PORT_FLAG = re.compile(r"-p|-P|--port|--http-port|--bind|-b|--listen|--address|--http", re.ASCII)
 _PORT_FLAG_WITH_VALUE = re.compile(rf"(?:{_PORT_FLAG.pattern})=(.*)|-p(\d+)", re.ASCII)
@@ -56,6 +58,16 @@ def hints(command: Sequence[str], client_port: int | None) -> Iterator[str]:
             f"the command has the fixed port {port}, but clients come to $PORT, and the app must listen on another "
             "one: write $PORT, or {port}, in its place"
         )
+
+
+def unexpanded_port_hint(command: Sequence[str]) -> str:
+    """What to say of a `$PORT` that no shell has replaced, as in a Dockerfile's CMD in brackets; or nothing.
+
+    Not for a Procfile's words, which a shell has not read yet.
+    """
+    if any(word.rpartition("/")[2] in _SHELLS for word in command) or not any(map(_PORT_VARIABLE.search, command)):
+        return ""
+    return "$PORT stands in the command as it is, for no shell has put the port in its place: write {port} instead"
 
 
 def _fixed_port(command: Sequence[str]) -> str | None:

@@ -23,7 +23,7 @@ from launcher.destination_checks import DestinationCheck
 from launcher.gor_flags import GorOption
 from launcher.gor_masking import without_credentials
 from launcher.launcher_options import LauncherOptions
-from launcher.options import format_size
+from launcher.options import format_size, rough_size
 from launcher.plan import Mode, Plan
 from launcher.printing import Printer
 
@@ -101,7 +101,10 @@ class _Pages:
         report, plan, row = self._report, self._plan, self._printer.row
         options = plan.options
         self._printer.heading("The copies")
-        row("which", f"{report.selection}; up to {format_size(plan.max_request)} each")
+        size = format_size(plan.max_request)
+        if plan.max_request != options.max_request:  # a bound of the replayer's, which is no round number
+            size = f"{rough_size(plan.max_request)} (more can't be sent on)"
+        row("which", f"{report.selection}; up to {size} each")
         for text in report.filters:
             row("filter", text)
         for text in report.changes:

@@ -55,7 +55,7 @@ def control(change: Change, wanted: Wanted, environ: Mapping[str, str]) -> int:
     def ask() -> None:
         answer = choose(wanted, environ).ask("POST", "/control", str(change).encode())
         reason = f" ({answer['reason']})" if answer["reason"] else ""
-        print(escaped(f"{answer['change']} (was: {answer['was']}); the launcher is {answer['state']}{reason}"))
+        print(escaped(f"{answer['change']} (was: {answer['was']}); state: {answer['state']}{reason}"))
 
     return told(ask)
 

@@ -72,7 +72,12 @@ def parse_sample_by(text: str) -> SampleBy:
     kind, colon, name = text.strip().partition(":")
     if kind not in _KINDS or bool(colon) != (kind != "client"):
         raise ValueError(f"cookie:NAME, header:NAME or client, not {text!r}")
-    return SampleBy(kind, header_name(name)) if name or colon else SampleBy(kind)  # RFC 6265 §4.1.1: a token, too
+    if not colon:
+        return SampleBy(kind)
+    try:
+        return SampleBy(kind, header_name(name))  # RFC 6265 §4.1.1: a cookie's name is a token, too
+    except ValueError:
+        raise ValueError(f"{kind}: and a {kind}'s name behind it, not {text!r}") from None
 
 
 # ---- judging -------------------------------------------------------------------------------------------------------

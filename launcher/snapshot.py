@@ -25,6 +25,7 @@ from launcher.plan import Plan
 from launcher.relay import Relay
 from launcher.replay_protocol import MiddlewareAccount, OutputAccount
 from launcher.replayers import Replayer
+from launcher.selection import ALL, Selection, explained
 
 VERSION = 1
 PERCENTILES = (50, 90, 95, 99)
@@ -58,6 +59,7 @@ class Configuration:
     buffer_bytes: int = 0
     replayer_memory_bytes: int = 0
     drop_headers: tuple[str, ...] = ()
+    selection: Selection = ALL
 
     @classmethod
     def of(cls, plan: Plan, app_pid: int) -> Configuration:
@@ -72,6 +74,7 @@ class Configuration:
             replayer_because=plan.replayer.reason if plan.replayer else None,
             max_request_bytes=plan.max_request, buffer_bytes=plan.options.buffer,
             replayer_memory_bytes=plan.replayer_memory, drop_headers=plan.options.drop_header,
+            selection=plan.options.selection,
         )  # fmt: skip
 
 
@@ -88,7 +91,7 @@ class Snapshot:
         self._replayers = replayers
         self._tap = mirror.counters if mirror is not None else TapCounters()
         self.controls = mirror.controls if mirror is not None else _turned_off()
-        self._configured_controls = _values(self.controls)
+        self._configured_controls = self._values()
         self._started_at = time.time()
         self._started = time.monotonic()
         self._samples = deque([(self._started, 0, 0)], _RATE_SAMPLES)
@@ -137,7 +140,7 @@ class Snapshot:
             "requests": {**as_dict(self._tap), "half_read": self._tap.imbalance()},
             "connections": {**as_dict(self._connections), "open": self.relay.open_connections if self.relay else 0},
             "buffer": self._buffer(),
-            "controls": {**_values(self.controls), "pauses": self.controls.pauses},
+            "controls": {**self._values(), "pauses": self.controls.pauses},
             "configured": {
                 **self._configured_controls,
                 "replayer": configuration.replayer,
@@ -169,6 +172,17 @@ class Snapshot:
             return "paused", "; ".join(f"{brake}: {why}" for brake, why in pauses.items())
         return "mirroring", ""
 
+    def _values(self) -> dict[str, object]:
+        """What may be changed, as it is now, and what is copied because of it, in words."""
+        percent, rate = self.controls.sample_percent, self.controls.rate_per_second
+        selection = self._configuration.selection
+        return {
+            "on": self.controls.is_on,
+            "sample_percent": percent,
+            "rate_per_second": rate,
+            "selected": explained(selection, sample_percent=percent, rate_per_second=rate),
+        }
+
     def _rates(self) -> dict[str, float]:
         then, seen, offered = self._samples[0]
         seconds = max(time.monotonic() - then, 0.001)
@@ -199,14 +213,6 @@ def _turned_off() -> Controls:
     controls = Controls()
     controls.turn(on=False)
     return controls
-
-
-def _values(controls: Controls) -> dict[str, object]:
-    return {
-        "on": controls.is_on,
-        "sample_percent": controls.sample_percent,
-        "rate_per_second": controls.rate_per_second,
-    }
 
 
 def _replayer(replayer: Replayer) -> dict[str, object]:

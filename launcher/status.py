@@ -101,22 +101,11 @@ def _requests(figures: Mapping[str, Any]) -> Iterator[Line]:
 
 
 def _controls(figures: Mapping[str, Any]) -> str:
-    """What is copied, and what of that was changed since the start."""
+    """What is copied, and what was configured if that is something else."""
     controls, configured = figures["controls"], figures["configured"]
-
-    def shown(name: str, values: Mapping[str, Any]) -> str:
-        value = values[name]
-        if name == "sample_percent":
-            return f"{value:g} % of the requests"
-        return "no limit of rate" if value is None else f"at most {value:g} a second"
-
-    names = ["sample_percent", "rate_per_second"]
-    changed = [name for name in names if controls[name] != configured[name]]
-    if controls["rate_per_second"] is None and "rate_per_second" not in changed:
-        names.pop()  # it goes without saying
-    text = ", ".join(shown(name, controls) for name in names)
-    if changed:
-        text += f" (configured: {', '.join(shown(name, configured) for name in changed)})"
+    text = str(controls["selected"])
+    if controls["selected"] != configured["selected"]:
+        text += f" (configured: {configured['selected']})"
     return text if controls["on"] else f"off; when on: {text}"
 
 

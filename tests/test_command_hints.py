@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.command_hints import hints, why_no_command
+from launcher.command_hints import hints, unexpanded_port_hint, why_no_command
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,22 @@ def test_an_option_of_ours_behind_the_command_is_told_of():
 
 def test_an_option_that_apps_have_too_is_not_told_of():
     assert list(hints(["rails", "s", "--host", "0.0.0.0", "--help", "--version"], 5000)) == []
+
+
+@pytest.mark.parametrize("word", ["$PORT", "${PORT}", "${PORT:-3000}", "tcp://0.0.0.0:$PORT"])
+def test_a_port_that_no_shell_has_put_in_is_told_of(word):
+    assert "write {port} instead" in unexpanded_port_hint(["puma", "-b", word])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["puma", "-p", "5000"],
+        ["puma", "$PORTAL"],
+        ["/bin/sh", "-c", "puma -p $PORT"],
+        ["nice", "bash", "-c", "puma -p $PORT"],
+    ],
+)
+def test_a_port_that_a_shell_will_put_in_is_not(command):
+    assert unexpanded_port_hint(command) == ""

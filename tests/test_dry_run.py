@@ -494,3 +494,16 @@ def test_what_a_build_can_not_tell_is_left_out(run: Run, ports: dict[int, str], 
 
 def test_a_review_of_a_procfile_has_no_json(run: Run, capsys) -> None:
     assert run("--json", "--build")[0] == 2
+
+
+def test_what_only_a_shell_would_have_put_in_and_a_sample_of_all_are_told(run):
+    status, told = run("--offline", "--to", "https://h", "--sample-by", "client", "cat", "$PORT")
+    assert status == 0
+    words = " ".join(told.split())
+    assert "! $PORT stands in the command as it is, for no shell has put the port in its place: write {port}" in words
+    assert "! --sample-by says whose requests a sample has, but all are copied: --sample 10 copies a tenth" in words
+
+
+def test_a_max_request_that_no_replayer_takes_is_told_as_what_it_is_worth(run):
+    told = run("--offline", "--to", "https://h", "--max-request", "10GiB", "cat")[1]
+    assert "all requests; up to 64.0MiB (more can't be sent on) each" in " ".join(told.split())

@@ -54,7 +54,7 @@ def test_what_tells_users_apart_is_read_and_written_alike(text):
     "text", ["", "cookie", "cookie:", "header:", "header:X User", "client:x", "client:", "ip", "Cookie:a"]
 )
 def test_what_tells_nobody_apart_is_refused(text):
-    with pytest.raises(ValueError, match=r"cookie:NAME, header:NAME or client|a header's name"):
+    with pytest.raises(ValueError, match=r"cookie:NAME, header:NAME or client|and a (cookie|header)'s name behind it"):
         parse_sample_by(text)
 
 

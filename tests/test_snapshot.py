@@ -137,8 +137,11 @@ async def test_the_state_tells_why_nothing_is_copied(scene):
     assert figures["controls"]["pauses"] == {"processor": "the replayers use 80 % of a core"}
     controls.turn(on=False)
     assert scene.take()["state"] == "off"
+    controls.pause("until", "--until 20s is over")
+    controls.resume("processor")
     scene.replayer.give_up()
-    assert scene.take()["state"] == "ended"
+    figures = scene.take()
+    assert (figures["state"], figures["reason"]) == ("ended", "--until 20s is over")
     scene.snapshot.relay = None
     assert scene.take()["state"] == "starting"
 
@@ -148,6 +151,7 @@ async def test_what_was_configured_stays_beside_what_is_controlled(scene):
     figures = scene.take()
     assert figures["controls"]["sample_percent"] == 10
     assert figures["configured"]["sample_percent"] == 100
+    assert (figures["controls"]["selected"], figures["configured"]["selected"]) == ("10 % of requests", "all requests")
 
 
 async def test_an_app_that_is_relayed_only_has_figures_too():

@@ -19,8 +19,9 @@ FIGURES: dict[str, Any] = {
                  "half_read": 0},
     "connections": {"connections": 2345, "app_refused": 0, "failed": 0, "open": 12},
     "buffer": {"used_bytes": 1_200_000, "limit_bytes": 16 << 20},
-    "controls": {"on": True, "sample_percent": 10, "rate_per_second": None, "pauses": {}},
-    "configured": {"on": True, "sample_percent": 10, "rate_per_second": None},
+    "controls": {"on": True, "sample_percent": 10, "rate_per_second": None, "selected": "10 % of requests",
+                 "pauses": {}},
+    "configured": {"on": True, "sample_percent": 10, "rate_per_second": None, "selected": "10 % of requests"},
     "replayers": [{
         "name": "builtin", "kind": "builtin", "state": "running", "pid": 49, "memory_bytes": 50 << 20,
         "memory_limit_bytes": 256 << 20, "restarts": 0, "pipe_bytes": 0,
@@ -47,7 +48,7 @@ requests     432.1 a second, 43.0 of them copied
   seen                      1,234,567
   offered                     123,457    10.0 %
   skipped_sample            1,111,110    90.0 %
-copies       10 % of the requests
+copies       10 % of requests
 buffer       [##..................] 1.1 MiB of 16.0 MiB
 
 replayer     builtin, pid 49, 50.0 MiB of 256.0 MiB
@@ -87,14 +88,11 @@ def test_colour_adds_nothing_but_colour(figures):
 
 
 def test_what_was_changed_is_told_beside_what_was_configured(figures):
-    figures["controls"] = {"on": False, "sample_percent": 1.5, "rate_per_second": 5, "pauses": {}}
+    figures["controls"] |= {"on": False, "selected": "1.5 % of GET requests to paths with ^/api, at most 5 a second"}
     assert (
-        "copies       off; when on: 1.5 % of the requests, at most 5 a second\n"
-        "             (configured: 10 % of the requests, no limit of rate)\n"
+        "copies       off; when on: 1.5 % of GET requests to paths with ^/api, at most 5\n"
+        "             a second (configured: 10 % of requests)\n"
     ) in shown(figures)
-    figures["controls"] = {**figures["configured"], "pauses": {}}
-    figures["configured"]["rate_per_second"] = 7
-    assert "10 % of the requests, no limit of rate (configured: at most 7 a second)" in " ".join(shown(figures).split())
 
 
 def test_a_pause_tells_its_reason_below_the_state(figures):

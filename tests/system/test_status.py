@@ -168,7 +168,7 @@ def test_each_change_under_load_is_kept_at_once_counted_and_logged_and_no_client
     with sink(tmp_path / "to") as to, mirrored(product, [to], tmp_path / "app") as launched:
         with sending(launched.port, requests, connections=16, pause_seconds=0) as traffic:
             traffic.wait_for(200)
-            assert control(product, launched, "off") == "off (was: on); the launcher is off\n"
+            assert control(product, launched, "off") == "off (was: on); state: off\n"
             offered = figures(product, launched)["requests"]["offered"]
             traffic.wait_for(len(traffic.sent) + 200)
             assert figures(product, launched)["requests"]["offered"] == offered
@@ -179,7 +179,7 @@ def test_each_change_under_load_is_kept_at_once_counted_and_logged_and_no_client
             assert told["requests"]["offered"] == offered
             assert told["requests"]["skipped_sample"] > 100
             said = control(product, launched, "sample", "100")
-            assert said == "sample 100 (was: sample 0); the launcher is mirroring\n"
+            assert said == "sample 100 (was: sample 0); state: mirroring\n"
             traffic.wait_for(len(traffic.sent) + 200)
         told = figures(product, launched)
         assert told["requests"]["seen"] == len(traffic.sent)
@@ -296,7 +296,7 @@ def test_one_that_is_found_alone_needs_no_telling_and_none_is_a_clear_message(pr
         launched.wait_for_output("started")
         inside = ["nsenter", "--net", "--target", str(launched.pid)]
         wait_until(lambda: ask(product, "--status", prefix=inside).returncode == 0, "an answer")
-        assert ask(product, "--control", "off", prefix=inside).stdout == "off (was: on); the launcher is starting\n"
+        assert ask(product, "--control", "off", prefix=inside).stdout == "off (was: on); state: starting\n"
         end(launched)
 
 
@@ -332,11 +332,13 @@ def test_the_socket_of_a_launcher_that_was_killed_is_cleaned_up_by_the_next(prod
 
 
 @pytest.mark.parametrize(("words", "error"), [
-    (["--watch"], "--watch and --pid go with --status or --control"),
-    (["--pid", "1"], "--watch and --pid go with --status or --control"),
-    (["--status", "--control", "off"], "of these and --dry-run one is possible"),
-    (["--status", "--dry-run"], "of these and --dry-run one is possible"),
-    (["--control", "off", "--json"], "--watch and --json go with --status"),
+    (["--watch"], "--watch needs --status beside it"),
+    (["--dry-run", "--watch", "rails"], "--watch needs --status beside it"),
+    (["--pid", "1"], "--pid needs --status or --control beside it"),
+    (["--dry-run", "--pid", "1", "rails"], "--pid needs --status or --control beside it"),
+    (["--status", "--control", "off"], "of --status, --control and --dry-run only one is possible at a time"),
+    (["--status", "--dry-run"], "of --status, --control and --dry-run only one is possible at a time"),
+    (["--control", "off", "--json"], "--json needs --status beside it"),
     (["--status", "rails", "s"], "--status starts nothing: leave COMMAND out"),
     (["--control", "sample", "200"], "--control must be sample followed by a percentage from 0 to 100, not '200'"),
     (["--control", "fast"], "--control must be on, off, sample PERCENT, rate N or rate off, not 'fast'"),
