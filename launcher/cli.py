@@ -98,7 +98,7 @@ def _run(argv: Sequence[str]) -> int:
         return _operate(reading, environ)
     for name in ("build", "offline", "json"):
         if getattr(options, name) and not options.dry_run:
-            raise UsageError(f"--{name} needs --dry-run{' or --status' if name == 'json' else ''} beside it")
+            raise UsageError(f"--{name} needs --dry-run{', --status or --report' if name == 'json' else ''} beside it")
     if not reading.command and not options.dry_run:
         raise UsageError(f"no COMMAND to start; usage: {PROGRAM} [OPTIONS] [--] COMMAND [ARG...]")
 
@@ -147,7 +147,7 @@ def _operate(reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> i
     if (options.watch or options.json) and not options.status:
         raise UsageError(f"--{'watch' if options.watch else 'json'} needs --status beside it")
     if not asked:
-        raise UsageError("--pid needs --status or --control beside it")
+        raise UsageError("--pid needs --status, --control or --report beside it")
     if reading.command:
         raise UsageError(f"--{'status' if options.status else 'control'} starts nothing: leave COMMAND out")
     from launcher import operate

@@ -334,8 +334,8 @@ def test_the_socket_of_a_launcher_that_was_killed_is_cleaned_up_by_the_next(prod
 @pytest.mark.parametrize(("words", "error"), [
     (["--watch"], "--watch needs --status beside it"),
     (["--dry-run", "--watch", "rails"], "--watch needs --status beside it"),
-    (["--pid", "1"], "--pid needs --status or --control beside it"),
-    (["--dry-run", "--pid", "1", "rails"], "--pid needs --status or --control beside it"),
+    (["--pid", "1"], "--pid needs --status, --control or --report beside it"),
+    (["--dry-run", "--pid", "1", "rails"], "--pid needs --status, --control or --report beside it"),
     (["--status", "--control", "off"], "of --status, --control and --dry-run only one is possible at a time"),
     (["--status", "--dry-run"], "of --status, --control and --dry-run only one is possible at a time"),
     (["--control", "off", "--json"], "--json needs --status beside it"),
@@ -343,7 +343,7 @@ def test_the_socket_of_a_launcher_that_was_killed_is_cleaned_up_by_the_next(prod
     (["--control", "sample", "200"], "--control must be sample followed by a percentage from 0 to 100, not '200'"),
     (["--control", "fast"], "--control must be on, off, sample PERCENT, rate N or rate off, not 'fast'"),
     (["--status", "--pid", "x"], "--pid must be a process's number, not 'x'"),
-    (["--json", "true"], "--json needs --dry-run or --status beside it"),
+    (["--json", "true"], "--json needs --dry-run, --status or --report beside it"),
 ])  # fmt: skip
 def test_wrong_words_start_nothing(product: Product, words: list[str], error: str) -> None:
     asked = ask(product, *words)
