@@ -22,6 +22,10 @@ class NoAnswer(Exception):
     """The launcher did not answer, or refused. The text says why."""
 
 
+class Gone(NoAnswer):
+    """The launcher has ended: nobody listens on its socket any more."""
+
+
 @dataclass(frozen=True)
 class Launcher:
     """One that runs. `pid` as seen from here; 0 if it can't be seen."""
@@ -35,7 +39,7 @@ class Launcher:
         return self.ask("GET", "/status")
 
     def ask(self, method: str, target: str, body: bytes = b"") -> dict[str, Any]:
-        """The answer, a JSON object. Raises NoAnswer."""
+        """The answer, a JSON object. Raises NoAnswer, of which Gone is one."""
         try:
             answer = decode_answer(_exchange(self.path, method, target, body))
             if answer.status != 200:
@@ -45,6 +49,8 @@ class Launcher:
                 raise ValueError("the answer is no JSON object")
         except TimeoutError:
             raise NoAnswer(f"it has not answered for {_PATIENCE_SECONDS:g} s") from None
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise Gone("it has ended") from None
         except (OSError, ValueError, RecursionError) as error:
             raise NoAnswer(getattr(error, "strerror", None) or str(error)) from None
         return found

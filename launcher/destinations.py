@@ -174,6 +174,8 @@ def _check_name(host: str) -> None:
     if not host:
         raise ValueError(f"an address with a host: {_EXAMPLE}")
     labels = host.removesuffix(".").split(".")
+    if "," in host:
+        raise ValueError(f"an address, and several with spaces between them, not commas: {_EXAMPLE}")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError(f"an address with a host of letters, digits, - and .: {_EXAMPLE}")
     if labels[-1].isdigit():  # no top-level domain is a number, so this is meant to be an IPv4 address

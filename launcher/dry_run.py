@@ -56,8 +56,8 @@ class _Pages:
         self._app()
         if self._plan.gor_options:
             self._copies()
-            for check in self._report.destinations:
-                self._destination(check)
+            for number, check in enumerate(self._report.destinations, 1):
+                self._destination(number, check)
             self._memory()
         self._findings()
 
@@ -122,8 +122,7 @@ class _Pages:
         for option in gor_words.others(plan.gor_options):
             row("setting", f"--{option.name} {_value(option)} ({option.where})".replace("  ", " "))
 
-    def _destination(self, check: DestinationCheck) -> None:
-        number = self._report.destinations.index(check) + 1
+    def _destination(self, number: int, check: DestinationCheck) -> None:
         self._printer.heading(f"Destination {number}: {check.shown} ({check.option.where})")
         if check.limit:
             self._printer.row("limit", check.limit)

@@ -37,7 +37,7 @@ def _droppable_header(text: str) -> str:
 def _cpu_percent(text: str) -> float | None:
     if text.strip().lower() == "none":
         return None
-    value = o.number(text.strip().removesuffix("%"))
+    value = o.number(text.strip().removesuffix("%").rstrip())
     if value is None or not 0 <= value <= 100_000:
         raise ValueError(f"a percentage of one core such as 50 or 200, 0, or none, not {text!r}")
     return value or None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.control_client import Launcher, NoAnswer, find_launchers
+from launcher.control_client import Gone, Launcher, NoAnswer, find_launchers
 from launcher.control_words import Change
 from launcher.status import Line, duration, escaped, rendered, status_lines
 from launcher.watch import watch
@@ -98,6 +98,8 @@ def _repeat(action: Callable[[], None], *, again: bool) -> None:
 def _figures(launcher: Launcher) -> dict[str, Any]:
     try:
         figures = launcher.figures()
+    except Gone:
+        raise CannotOperate(f"the launcher with pid {launcher.pid} has ended") from None
     except NoAnswer as error:
         raise CannotOperate(f"the launcher with pid {launcher.pid} does not answer: {error}") from None
     if figures.get("schema_version") != _FIGURES_VERSION:

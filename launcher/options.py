@@ -192,7 +192,7 @@ def rough_size(value: int) -> str:
 
 def percent(text: str) -> float:
     """0 to 100, with or without a percent sign."""
-    value = number(text.strip().removesuffix("%"))
+    value = number(text.strip().removesuffix("%").rstrip())
     if value is None or not 0 <= value <= 100:
         raise ValueError(f"a percentage from 0 to 100, not {text!r}")
     return value
@@ -262,6 +262,8 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # a token: RFC 9110 
 
 def header_name(text: str) -> str:
     """A field name, RFC 9110 §5.1."""
+    if "," in text:
+        raise ValueError(f"one header's name: several stand with spaces between them in the variable, not {text!r}")
     if not _HEADER_NAME.fullmatch(text):
         raise ValueError(f"a header's name such as Cookie, not {text!r}")
     return text

@@ -104,8 +104,8 @@ async def test_control_takes_effect_at_once_and_is_told_with_who_did_it(tmp_path
     (control("sample 101"), 400, b"the body must be sample followed by a percentage from 0 to 100, not '101'\n"),
     (control("\xff"), 400, b"the body must be on, off, sample PERCENT, rate N or rate off, not '\xc3\xbf'\n"),
     (control("off")[:-3] + b"\xff\xfe\xfd", 400, b"the body must be "),
-    (b"GET /control HTTP/1.1\r\n\r\n", 405, b"there is only: GET /status, POST /control"),
-    (b"GET /etc/passwd HTTP/1.1\r\n\r\n", 404, b"there is only: GET /status, POST /control"),
+    (b"GET /control HTTP/1.1\r\n\r\n", 405, b"there is only: GET /status, GET /report, POST /control"),
+    (b"GET /etc/passwd HTTP/1.1\r\n\r\n", 404, b"there is only: GET /status, GET /report, POST /control"),
     (b"\x16\x03\x01", 400, b"a request must begin with a line such as GET /status HTTP/1.1\n"),
 ])  # fmt: skip
 async def test_what_can_t_be_answered_is_refused_in_words(tmp_path, data, status, text):

@@ -83,6 +83,8 @@ def test_what_gor_would_misread_is_mended_with_a_warning(text: str, argument: st
         ("http://" + "a" * 64, "letters, digits"),
         ("http://" + "a." * 127 + "a", "letters, digits"),
         ("http://$HOST", "letters, digits"),
+        ("http://a,http://b", "spaces between them, not commas"),
+        ("a.example,b.example", "spaces between them, not commas"),
         ("http://host\\x", "letters, digits"),
         ("http://256.1.1.1", "four numbers"),
         ("http://1.2.3", "four numbers"),

@@ -381,7 +381,13 @@ def test_a_destination_that_is_there_twice_is_a_warning(run: Run) -> None:
     write("config/gor.options", "--output-http https://h")
     status, said = run("--offline", "--to", "https://h|10", "sh")
     assert status == 0
+    assert "Destination 1: " in said and "Destination 2: " in said
     assert "! https://h is there twice (config/gor.options:1, --to): it gets every copy twice" in " ".join(said.split())
+
+
+def test_the_very_same_destination_twice_has_two_numbers(run: Run) -> None:
+    said = run("--offline", "--to", "https://h", "--to", "https://h", "sh")[1]
+    assert re.findall(r"^Destination (\d):", said, re.MULTILINE) == ["1", "2"]
 
 
 def test_strict_says_that_the_launcher_would_exit(run: Run) -> None:

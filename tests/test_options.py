@@ -94,7 +94,7 @@ def test_what_is_no_size(text):
 
 
 @pytest.mark.parametrize(("parse", "good", "value"), [
-    (o.percent, "10%", 10.0), (o.per_second, "50", 50.0), (o.per_second, "0.5/s", 0.5),
+    (o.percent, "10%", 10.0), (o.percent, "10 %", 10.0), (o.per_second, "50", 50.0), (o.per_second, "0.5/s", 0.5),
     (o.percent, "0.5", 0.5), (o.seconds, "60s", 60.0), (o.seconds, "0", 0.0),
     (o.port, "65535", 65535), (o.boolean, "OFF", False), (o.header_name, "X-A_b", "X-A_b"),
 ])  # fmt: skip
@@ -106,7 +106,7 @@ def test_converters_take(parse, good, value):
     (o.percent, "101"), (o.per_second, "0"), (o.per_second, "1000001"), (o.per_second, "-1"), (o.per_second, "fast"),
     (o.percent, "-1"), (o.percent, "nan"), (o.seconds, "1h"), (o.seconds, "inf"),
     (o.port, "0"), (o.port, "65536"), (o.port, "80a"), (o.port, "५"), (o.boolean, "maybe"),
-    (o.header_name, "a b"), (o.header_name, "a:"), (o.header_name, ""),
+    (o.header_name, "a b"), (o.header_name, "Cookie,Authorization"), (o.header_name, "a:"), (o.header_name, ""),
 ])  # fmt: skip
 def test_converters_refuse(parse, bad):
     with pytest.raises(ValueError, match="not "):

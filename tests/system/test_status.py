@@ -500,7 +500,7 @@ def test_the_launchers_end_ends_the_watching_and_leaves_the_terminal_as_it_was(p
         terminal.wait_for(b"\x1b[H")
         end(launched)
         assert terminal.end() == 1
-        assert b"Error: the launcher with pid" in terminal.shown.rpartition(USUAL_SCREEN)[2]
+        assert b"Error: the launcher with pid %d has ended" % launched.pid in terminal.shown.rpartition(USUAL_SCREEN)[2]
 
 
 @pytest.mark.parametrize("is_json", [False, True])
