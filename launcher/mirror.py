@@ -187,7 +187,7 @@ class RequestTap:
             return
         self._counters.seen += 1
         self._request = head
-        self._charge(len(head.raw) + RECORD_OVERHEAD_BYTES)
+        self._charge(head.held_bytes + RECORD_OVERHEAD_BYTES)
 
     def _keep(self, data: bytes) -> None:
         if self._request is None:

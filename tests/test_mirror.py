@@ -411,3 +411,10 @@ def test_nothing_is_copied_while_a_brake_is_pulled_or_mirroring_is_turned_off():
     scene.send(GET).controls.turn(on=False)
     scene.send(GET).controls.turn(on=True)
     assert scene.send(GET).counters() == {"seen": 5, "offered": 2, "skipped_paused": 3}
+
+
+def test_a_half_read_request_is_charged_what_its_many_small_headers_take():
+    lines = b"Keep-Alive:a\r\n" * 4000
+    scene = Scene(buffer=500_000).send(b"POST / HTTP/1.1\r\n" + lines + b"Content-Length: 5\r\n\r\nab")
+    assert scene.counters() == {"seen": 1, "dropped_buffer": 1}
+    assert scene.budget.used_bytes == 0

@@ -178,7 +178,7 @@ class ConnectionIntake:
     def _charge(self) -> None:
         held = self._framer.held_bytes
         if self._head is not None:
-            held += len(self._head.raw) + self._body_bytes + RECORD_OVERHEAD_BYTES
+            held += self._head.held_bytes + self._body_bytes + RECORD_OVERHEAD_BYTES
         if held > self._charged_bytes and self._intake.held_bytes + held - self._charged_bytes > (
             self._intake.max_held_bytes
         ):
