@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.asking import ask
 from tests.system.launched import Product
 
 MODES: dict[str, tuple[list[str], dict[str, str]]] = {
@@ -32,6 +33,19 @@ def test_exit_status_is_the_apps(product: Product, mode: str, script: str, statu
     options, environ = MODES[mode]
     finished = product.run(options, ["sh", "-c", script], environ=environ)
     assert as_a_shell_tells(finished.status) == status, finished.log
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_exit_status_is_the_apps_where_standard_streams_are_closed(product: Product, closed: str) -> None:
+    prefix = ["sh", "-c", f'exec "$@" {closed}', "sh"]
+    finished = product.run(["--to", "http://127.0.0.1:1"], ["sh", "-c", "exit 3"], prefix=prefix, has_log=False)
+    assert finished.status == 3
+
+
+@pytest.mark.parametrize(("words", "status"), [(["--help"], 0), (["--dry-run", "--offline", "--to", "http://h"], 0)])
+def test_nobody_to_print_for_is_no_error(product: Product, words: list[str], status: int) -> None:
+    asked = ask(product, *words, prefix=["sh", "-c", 'exec "$@" >&-', "sh"])
+    assert (asked.returncode, asked.stderr) == (status, "")
 
 
 def not_executable(folder: Path) -> Path:
