@@ -78,7 +78,8 @@ def _fill_standard_descriptors() -> None:
         os.close(fd)
     for name, fd in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:  # Python found it closed
-            setattr(sys, name, open(fd, "w", encoding="utf-8", errors="backslashreplace", closefd=False))
+            stream = os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+            setattr(sys, name, stream)
 
 
 def _run(argv: Sequence[str]) -> int:
