@@ -81,7 +81,7 @@ def parse_checks(text: str) -> tuple[Check, ...]:
         name, op, number, percent = match.groups()
         if name not in FIGURES:
             raise ValueError(f"checks of {', '.join(FIGURES)}; there is no {name}")
-        checks.append(Check(match[0], name, op, float(number) / (100 if percent else 1)))
+        checks.append(Check(match[0].strip(), name, op, float(number) / (100 if percent else 1)))
         place = _skip(text, match.end())
     if not checks:
         raise ValueError("checks such as 'status_mismatch<0.1% p95_ratio<1.2', not nothing")

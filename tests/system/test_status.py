@@ -530,10 +530,17 @@ def test_a_reader_that_goes_ends_the_watching_quietly(product: Product) -> None:
         assert done.stdout.startswith("---- ")
 
 
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """What the demo's programs do with signals when they end stays in the test."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_the_picture_in_the_readme_is_of_today(
-    product: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    product: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_signals: None
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "demo"))
     pictures = importlib.import_module("pictures")
