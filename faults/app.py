@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import socket
-
-from faults.destination import destination
-from faults.scenario import MIB, Place, Run, Scenario, Seen, Setup, python
+from faults.destination import WellServed
+from faults.scenario import MIB, OK_END, Place, Run, Seen, Setup, python, read_answer
 from tests.system import accounts
 
-_ANSWER_SECONDS = 20.0
-_OK_END = b"\r\n\r\nok\n"
+_ANSWER_SECONDS = 20.0  # a GB has to pass
 
 
-class BadApp(Scenario):
-    """The built-in replayer with a destination that does well."""
-
+class BadApp(WellServed):
     group = "App"
     has_own_app = True
     mode = ""
 
     def prepare(self, place: Place) -> Setup:
-        return Setup(options=["--to", destination(place, "well")], command=python("bad_app.py", self.mode))
-
-    def connect(self, run: Run) -> socket.socket:
-        client = run.launched.connect()
-        client.settimeout(_ANSWER_SECONDS)
-        run.place.stack.callback(client.close)
-        return client
+        setup = super().prepare(place)
+        setup.command = python("bad_app.py", self.mode)
+        return setup
 
 
 class Ends(BadApp):
@@ -91,11 +82,11 @@ class AnswersEarly(BadApp):
     body = b"x" * MIB
 
     def fault(self, run: Run) -> None:
-        client = self.connect(run)
+        client = run.connect_for_all(_ANSWER_SECONDS)
         while not run.ended.is_set():
             client.sendall(b"POST /early HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\n\r\n" % len(self.body))
             client.sendall(self.body[:1000])
-            assert _answer(client).endswith(_OK_END), "no answer came while the body was missing"
+            assert read_answer(client).endswith(OK_END), "no answer came while the body was missing"
             client.sendall(self.body[1000:])
         client.close()
 
@@ -107,7 +98,7 @@ class Streams(BadApp):
     streams = 20
 
     def fault(self, run: Run) -> None:
-        clients = [self.connect(run) for _ in range(self.streams)]
+        clients = [run.connect_for_all(_ANSWER_SECONDS) for _ in range(self.streams)]
         for client in clients:
             client.sendall(b"GET /events HTTP/1.1\r\nHost: app\r\n\r\n")
         while not run.wait(0.1):
@@ -115,15 +106,11 @@ class Streams(BadApp):
                 assert client.recv(4096), "a stream ended"
 
 
-class Bulk(Scenario):
+class Bulk(WellServed):
     """One large transfer beside the load."""
 
     group = "App"
     seconds = 3.0
-    app_command_words = ("app.py", "--work-us", "200")
-
-    def prepare(self, place: Place) -> Setup:
-        return Setup(options=["--to", destination(place, "well")], command=python(*self.app_command_words))
 
     def bytes_to_move(self, run: Run) -> int:
         return 64 * MIB if run.place.is_quick else 1024 * MIB
@@ -135,8 +122,7 @@ class Downloads(Bulk):
 
     def fault(self, run: Run) -> None:
         self.got = 0
-        with run.launched.connect() as client:
-            client.settimeout(_ANSWER_SECONDS)
+        with run.connect(_ANSWER_SECONDS) as client:
             client.sendall(b"GET /bytes/%d HTTP/1.1\r\nHost: app\r\n\r\n" % self.bytes_to_move(run))
             while data := client.recv(1 << 20):
                 self.got += len(data)
@@ -151,14 +137,13 @@ class Uploads(Bulk):
 
     def fault(self, run: Run) -> None:
         left = self.bytes_to_move(run)
-        with run.launched.connect() as client:
-            client.settimeout(_ANSWER_SECONDS)
+        with run.connect(_ANSWER_SECONDS) as client:
             client.sendall(b"POST /discard HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\n\r\n" % left)
             block = bytes(1 << 20)
             while left:
                 client.sendall(block[:left])
                 left -= min(left, len(block))
-            assert _answer(client).endswith(_OK_END), "the upload was not answered"
+            assert read_answer(client).endswith(OK_END), "the upload was not answered"
 
     def judge(self, run: Run, seen: Seen) -> None:
         if run.place.is_mirrored:
@@ -170,12 +155,3 @@ class Sockets(BadApp):
     says = "holds 5,000 sockets of its own"
     mode = "sockets"
 
-
-def _answer(client: socket.socket) -> bytes:
-    answer = b""
-    while not answer.endswith(_OK_END):
-        data = client.recv(4096)
-        if not data:
-            break
-        answer += data
-    return answer

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from faults.destination import destination
-from faults.scenario import Place, Run, Scenario, Seen, Setup
+from faults.destination import WellServed
+from faults.scenario import ANSWER_SECONDS, OK_END, Run, Seen
+from launcher.sockets import RESET_ON_CLOSE
 from tests.system import accounts
 
 _GET = b"GET / HTTP/1.1\r\nHost: app\r\n\r\n"
 _POST = b"POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 100000\r\n\r\n"
-_ANSWER_SECONDS = 10.0
 _TICK_SECONDS = 0.05
 # TLS 1.2's record header and the start of a ClientHello (RFC 8446 §4.1.2), as a browser sends to a plain port.
 _CLIENT_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(32)) + b"\x20" + bytes(200)
@@ -28,19 +28,8 @@ _SMUGGLING = tuple(
 )  # fmt: skip
 
 
-class BesideOthers(Scenario):
-    """The built-in replayer with a destination that does well."""
-
+class BesideOthers(WellServed):
     group = "Clients"
-
-    def prepare(self, place: Place) -> Setup:
-        return Setup(options=["--to", destination(place, "well")])
-
-    def connect(self, run: Run) -> socket.socket:
-        client = run.launched.connect()
-        client.settimeout(_ANSWER_SECONDS)
-        run.place.stack.callback(client.close)
-        return client
 
 
 class Idle(BesideOthers):
@@ -54,7 +43,7 @@ class Idle(BesideOthers):
         self.before = accounts.resident_bytes(run.launched.pid)
         self.count = 500 if run.place.is_quick else 5000
         for _ in range(self.count):
-            self.connect(run)
+            run.connect_for_all()
 
     def fault(self, run: Run) -> None:
         run.wait(run.seconds / 2)
@@ -68,11 +57,14 @@ class Idle(BesideOthers):
 class Slow(BesideOthers):
     """Many that send a request byte after byte."""
 
+    at_once = b""  # what they begin with
     request = b""
     count = 100
 
     def fault(self, run: Run) -> None:
-        clients = [self.connect(run) for _ in range(self.count)]
+        clients = [run.connect_for_all() for _ in range(self.count)]
+        for client in clients:
+            client.sendall(self.at_once)
         at = 0
         while not run.wait(_TICK_SECONDS):
             for client in clients:
@@ -95,12 +87,8 @@ class SlowHeads(Slow):
 class SlowBodies(Slow):
     name = "clients-slow-bodies"
     says = "100 that send a body byte by byte"
+    at_once = _POST
     request = b"x" * 60_000
-
-    def connect(self, run: Run) -> socket.socket:
-        client = super().connect(run)
-        client.sendall(_POST)
-        return client
 
     def judge(self, run: Run, seen: Seen) -> None:
         if run.place.is_mirrored:
@@ -141,7 +129,7 @@ class Resets(OneByOne):
     def visit(self, run: Run) -> None:
         with run.launched.connect() as client:
             client.sendall(_POST + b"x" * 1000)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
 
 
 class HalfCloses(OneByOne):
@@ -149,8 +137,7 @@ class HalfCloses(OneByOne):
     says = "connections whose client ends its side behind a request, and reads the answer"
 
     def visit(self, run: Run) -> None:
-        with run.launched.connect() as client:
-            client.settimeout(_ANSWER_SECONDS)
+        with run.connect() as client:
             client.sendall(_GET)
             client.shutdown(socket.SHUT_WR)
             answer = _until_end(client)
@@ -164,11 +151,10 @@ class Pipelines(OneByOne):
 
     def visit(self, run: Run) -> None:
         count = 100 if run.place.is_quick else 1000
-        with run.launched.connect() as client:
-            client.settimeout(_ANSWER_SECONDS)
+        with run.connect() as client:
             client.sendall(_GET * count)
             answers = b""
-            while answers.count(b"\r\n\r\nok\n") < count:
+            while answers.count(OK_END) < count:
                 data = client.recv(65536)
                 assert data, "the connection ended before its last answer"
                 answers += data
@@ -179,8 +165,7 @@ class HugeHeads(OneByOne):
     says = "heads of 1 MB"
 
     def visit(self, run: Run) -> None:
-        with run.launched.connect() as client:
-            client.settimeout(_ANSWER_SECONDS)
+        with run.connect() as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: app\r\nX-Huge: " + b"h" * 1024**2 + b"\r\n\r\n")
             assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
 
@@ -241,7 +226,7 @@ class SlowReaders(BesideOthers):
     longest_stop_seconds = 30.0  # --drain-timeout: they would get their answers
 
     def fault(self, run: Run) -> None:
-        clients = [self.connect(run) for _ in range(20)]
+        clients = [run.connect_for_all() for _ in range(20)]
         for client in clients:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.sendall(b"GET /large HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n")
@@ -257,7 +242,7 @@ def _repeat(run: Run, call: Callable[[], object]) -> None:
 
 def _until_end(client: socket.socket) -> bytes:
     answer = b""
-    deadline = time.monotonic() + _ANSWER_SECONDS
+    deadline = time.monotonic() + ANSWER_SECONDS
     while (data := client.recv(65536)) and time.monotonic() < deadline:
         answer += data
     return answer

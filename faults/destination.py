@@ -29,6 +29,13 @@ def destination(place: Place, *words: str, prefix: Sequence[str] = (), scheme: s
     return f"{scheme}://{host}:{port}"
 
 
+class WellServed(Scenario):
+    """The built-in replayer, with a destination that does well: what goes wrong is elsewhere."""
+
+    def prepare(self, place: Place) -> Setup:
+        return Setup(options=["--to", destination(place, "well")])
+
+
 def program(place: Place, *words: str, prefix: Sequence[str] = ()) -> str:
     """The first line of a program of ours that runs until the half's end."""
     process = subprocess.Popen([*prefix, *python(*words)], stdout=subprocess.PIPE, text=True)

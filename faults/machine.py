@@ -6,19 +6,14 @@ import os
 import shutil
 import signal
 
-from faults.destination import destination
-from faults.scenario import PROGRAMS, Place, Run, Scenario, Seen, Setup
+from faults.destination import WellServed
+from faults.scenario import PROGRAMS, Place, Run, Seen, Setup
 
 _NOBODY = "61234"  # a user without a process of its own
 
 
-class PoorMachine(Scenario):
-    """The built-in replayer, with a destination that does well."""
-
+class PoorMachine(WellServed):
     group = "Machine"
-
-    def prepare(self, place: Place) -> Setup:
-        return Setup(options=["--to", destination(place, "well")])
 
 
 class FewDescriptors(PoorMachine):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import stat
-from pathlib import Path
 
-from faults.destination import destination
+from bench.contestants import children
+from faults.destination import WellServed
 from faults.scenario import MIB, Place, Run, Scenario, Seen, Setup, python
 from tests.system import accounts
 from tests.system.accounts import FEED_COUNTERS
@@ -16,13 +16,8 @@ _SAMPLE_SECONDS = 0.02
 _TO_NULL = ["--to", "http://127.0.0.1:9"]  # programs/gor.py throws the copies away
 
 
-class BuiltinReplayer(Scenario):
-    """The built-in replayer, with a destination that does well."""
-
+class BuiltinReplayer(WellServed):
     group = "Replayer"
-
-    def prepare(self, place: Place) -> Setup:
-        return Setup(options=["--to", destination(place, "well")])
 
     def until_ready(self, run: Run) -> None:
         if run.place.is_mirrored:
@@ -126,7 +121,7 @@ class Grows(FakeGor):
     def fault(self, run: Run) -> None:
         self.most_seen = 0
         while run.place.is_mirrored and not run.wait(_SAMPLE_SECONDS):
-            for pid in _children(run.launched.pid):
+            for pid in children(run.launched.pid):
                 self.most_seen = max(self.most_seen, _resident(pid))
 
     def judge(self, run: Run, seen: Seen) -> None:
@@ -155,13 +150,6 @@ class Deaf(FakeGor):
     name = "replayer-deaf"
     says = "ignores SIGTERM"
     mode = "deaf"
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 def _resident(pid: int) -> int:

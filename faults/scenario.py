@@ -6,6 +6,7 @@ launcher, and with TRAFFIC_DUPLICATOR_ENABLED=false) makes a new instance, so it
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 from collections import Counter
@@ -22,6 +23,8 @@ MIB = 1024**2
 BUFFER_BYTES = 8 * MIB  # --buffer in every scenario: small enough to be filled within a half
 SPARE_BYTES = 8 * MIB  # the launcher's memory above --buffer: docs/performance.md
 WORK_US = 200  # of processor for each of the app's answers: a quick app
+ANSWER_SECONDS = 10.0  # a client of a scenario's own waits for what it reads
+OK_END = b"\r\n\r\nok\n"  # of the answers of programs/
 DRAIN_SECONDS = 25.0  # --drain-timeout, by default
 
 
@@ -63,6 +66,18 @@ class Run:
     def wait(self, seconds: float) -> bool:
         """Waits so long; True if the client has ended meanwhile, and the fault should, too."""
         return self.ended.wait(seconds)
+
+    def connect(self, answer_seconds: float = ANSWER_SECONDS) -> socket.socket:
+        """A client's connection, which waits so long for what it reads."""
+        client = self.launched.connect()
+        client.settimeout(answer_seconds)
+        return client
+
+    def connect_for_all(self, answer_seconds: float = ANSWER_SECONDS) -> socket.socket:
+        """One that is closed when the half ends, at the latest."""
+        client = self.connect(answer_seconds)
+        self.place.stack.callback(client.close)
+        return client
 
 
 @dataclass
@@ -139,6 +154,17 @@ SCENARIOS: dict[str, type[Scenario]] = {}
 def python(program: str, *words: str) -> list[str]:
     """The words that run a program beside this file."""
     return [sys.executable, "-I", "-S", "-u", str(PROGRAMS / program), *words]
+
+
+def read_answer(client: socket.socket) -> bytes:
+    """One answer of programs/, or what came before the connection's end."""
+    answer = b""
+    while not answer.endswith(OK_END):
+        data = client.recv(4096)
+        if not data:
+            break
+        answer += data
+    return answer
 
 
 def app_command(*, work_us: float = WORK_US, wait_ms: float = 0) -> list[str]:

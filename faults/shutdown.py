@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import random
 import signal
-import socket
 import time
 
 from faults.destination import destination
-from faults.scenario import Place, Run, Scenario, Seen, Setup, app_command
+from faults.scenario import Place, Run, Scenario, Seen, Setup, app_command, read_answer
 
-_ANSWER_SECONDS = 10.0
 _BODY = b"x" * 2000
 _REQUEST = b"POST /moment HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\n\r\n" % len(_BODY) + _BODY
 
@@ -92,27 +90,17 @@ class AtEachMoment(Shutdown):
 
     def fault(self, run: Run) -> None:
         run.wait(0.2)
-        clients = [run.launched.connect() for _ in self.cuts]
+        clients = [run.connect() for _ in self.cuts]
         for client in clients:  # a request before: the connection is one that the app has accepted
-            client.settimeout(_ANSWER_SECONDS)
             client.sendall(_REQUEST)
-            assert _answer(client).startswith(b"HTTP/1.1 200 ")
+            assert read_answer(client).startswith(b"HTTP/1.1 200 ")
         for client, cut in zip(clients, self.cuts, strict=True):
             client.sendall(_REQUEST[:cut])
         super().fault(run)
         time.sleep(0.05)  # inside the app's grace
         for client, cut in zip(clients, self.cuts, strict=True):
             client.sendall(_REQUEST[cut:])
-            answer = _answer(client)
+            answer = read_answer(client)
             assert answer.startswith(b"HTTP/1.1 200 "), f"cut at {cut}, the request got {answer!r}"
             client.close()
 
-
-def _answer(client: socket.socket) -> bytes:
-    answer = b""
-    while not answer.endswith(b"\r\n\r\nok\n"):
-        data = client.recv(4096)
-        if not data:
-            break
-        answer += data
-    return answer
