@@ -9,7 +9,6 @@ to all destinations, from the first record to the last answer. Medians over the 
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import statistics
@@ -21,11 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from replayer import BATCH, BATCH_SECONDS, HEAD, ROOT, Running, _wait_until, frame, frames, new_record
-
-from replayer import Closing, ReplaySettings  # isort: skip
-
-from launcher.replay_protocol import ComparisonSettings
+from replayer import HEAD, ComparisonSettings, Running, feed, new_record, start_builtin, wait_until
 
 GOAL = 1.5
 ROLES = ("baseline", "candidate", "baseline2")
@@ -53,7 +48,7 @@ def nginx(folder: Path) -> Iterator[None]:
         [shutil.which("nginx") or "nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
     )
     try:
-        _wait_until((folder / "nginx.pid").exists)
+        wait_until((folder / "nginx.pid").exists)
         yield
     finally:
         process.send_signal(signal.SIGTERM)
@@ -61,40 +56,16 @@ def nginx(folder: Path) -> Iterator[None]:
 
 
 def start(ports: Sequence[int], folder: Path, *, compares: bool) -> Running:
-    """The replayer, as the launcher starts it."""
+    """The replayer with these destinations, which have roles if it compares."""
     urls = [f"http://127.0.0.1:{port}" for port in ports]
-    told = ReplaySettings(
-        options=tuple(("output-http", url, url) for url in urls), queue_bytes=64 * 1024**2, stats_interval=60,
-        comparison=ComparisonSettings(roles=ROLES[: len(ports)]) if compares else None,
-    )  # fmt: skip
-    path = folder / "account"
-    account = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    program = "import sys; from launcher.replay import main; sys.exit(main(sys.argv[1:]))"
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "--launcher-pipe", str(account)],
-        stdin=subprocess.PIPE, pass_fds=[account], cwd=ROOT, start_new_session=True,
-    )  # fmt: skip
-    os.close(account)
-    assert process.stdin is not None
-    running = Running(process, os.dup(process.stdin.fileno()), frames)
-    process.stdin.close()
-    os.write(running.fd, frame(told.encode()))
-    running.last = frame(b"") + frame(Closing(10).encode())
-    _wait_until(lambda: b'"at":"ready"' in path.read_bytes())
-    return running
+    return start_builtin(urls, folder, ComparisonSettings(roles=ROLES[: len(ports)]) if compares else None)
 
 
 def one_round(running: Running, folder: Path, records: Sequence[bytes], destinations: int) -> float:
     """Microseconds of processor time a record. What was answered is what the account says at the end."""
     before = running.nanoseconds()[0]
-    next_batch = time.monotonic()
-    for first in range(0, len(records), BATCH):
-        data = b"".join(piece for record in records[first : first + BATCH] for piece in running.encode(record))
-        while data:
-            data = data[os.write(running.fd, data) :]
-        next_batch = max(next_batch + BATCH_SECONDS, time.monotonic() - 0.1)
-        time.sleep(max(0.0, next_batch - time.monotonic()))
-    _wait_until(lambda: _answered(folder) >= len(records) * destinations)
+    feed(running, records)
+    wait_until(lambda: _answered(folder) >= len(records) * destinations)
     return (running.nanoseconds()[0] - before) / 1000 / len(records)
 
 

@@ -34,7 +34,7 @@ from launcher.gor import Unusable, identify  # noqa: E402
 from launcher.gor_flags import Word, parse_flags  # noqa: E402
 from launcher.gor_processes import environment, plan_processes  # noqa: E402
 from launcher.records import frame, new_record  # noqa: E402
-from launcher.replay_protocol import Closing, ReplaySettings  # noqa: E402
+from launcher.replay_protocol import Closing, ComparisonSettings, ReplaySettings  # noqa: E402
 
 PAGE = ROOT / "docs" / "performance-replayer.md"
 FIGURES = re.compile(r"(<!-- figures\b[^>]*-->\n)(.*?)(<!-- /figures -->)", re.DOTALL)
@@ -116,9 +116,12 @@ def _nanoseconds(pid: int) -> int:
     return total
 
 
-def start_builtin(url: str, folder: Path) -> Running:
+def start_builtin(urls: Sequence[str], folder: Path, comparison: ComparisonSettings | None = None) -> Running:
     """Ours, as the launcher starts it."""
-    told = ReplaySettings(options=(("output-http", url, url),), queue_bytes=64 * 1024**2, stats_interval=60)
+    told = ReplaySettings(
+        options=tuple(("output-http", url, url) for url in urls), queue_bytes=64 * 1024**2, stats_interval=60,
+        comparison=comparison,
+    )  # fmt: skip
     account = os.open(folder / "account", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     program = "import sys; from launcher.replay import main; sys.exit(main(sys.argv[1:]))"
     process = subprocess.Popen(
@@ -131,7 +134,7 @@ def start_builtin(url: str, folder: Path) -> Running:
     process.stdin.close()
     os.write(running.fd, frame(told.encode()))
     running.last = frame(b"") + frame(Closing(10).encode())
-    _wait_until(lambda: b'"at":"ready"' in (folder / "account").read_bytes())
+    wait_until(lambda: b'"at":"ready"' in (folder / "account").read_bytes())
     return running
 
 
@@ -163,17 +166,15 @@ def nginx(folder: Path) -> Iterator[Path]:
     )
     try:
         log = folder / "arrived.log"
-        _wait_until(log.exists)
+        wait_until(log.exists)
         yield log
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
 
 
-def one_round(running: Running, log: Path, records: Sequence[bytes]) -> Result:
-    """Feeds all records, waits for them at the sink, and reads the meters."""
-    offset = log.stat().st_size
-    before = running.nanoseconds()
+def feed(running: Running, records: Sequence[bytes]) -> None:
+    """Hands over all records, as many at a time and as often as a busy launcher would."""
     next_batch = time.monotonic()
     for start in range(0, len(records), BATCH):
         data = b"".join(piece for record in records[start : start + BATCH] for piece in running.encode(record))
@@ -181,6 +182,13 @@ def one_round(running: Running, log: Path, records: Sequence[bytes]) -> Result:
             data = data[os.write(running.fd, data) :]
         next_batch = max(next_batch + BATCH_SECONDS, time.monotonic() - 0.1)  # after a stall no endless catching up
         time.sleep(max(0.0, next_batch - time.monotonic()))
+
+
+def one_round(running: Running, log: Path, records: Sequence[bytes]) -> Result:
+    """Feeds all records, waits for them at the sink, and reads the meters."""
+    offset = log.stat().st_size
+    before = running.nanoseconds()
+    feed(running, records)
     lines = _settled_lines(log, offset, len(records))
     after = running.nanoseconds()
     paths = [line.split()[1] for line in lines]
@@ -208,7 +216,7 @@ def _settled_lines(log: Path, offset: int, expected: int) -> list[str]:
     return lines
 
 
-def _wait_until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "a contestant or the sink did not start"
@@ -216,7 +224,7 @@ def _wait_until(condition: Callable[[], bool]) -> None:
 
 
 def contestants() -> dict[str, Callable[[str, Path], Running]]:
-    found: dict[str, Callable[[str, Path], Running]] = {"built-in": start_builtin}
+    found: dict[str, Callable[[str, Path], Running]] = {"built-in": lambda url, folder: start_builtin([url], folder)}
     for name, variable in (("gor 1.2.0", "GOR"), ("gor 1.3.2", "GOR_1_3")):
         path = os.environ.get(variable) or Path.home() / f".cache/traffic-duplicator/gor/{name[4:]}/goreplay"
         if Path(path).exists():
