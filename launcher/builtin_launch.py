@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,7 +38,7 @@ from launcher.replay_protocol import (
     ReplaySettings,
     decode_line,
 )
-from launcher.replayers import Running
+from launcher.replayers import Replayer, Running
 from launcher.splicing import set_pipe_size
 
 _OVERHEAD_BYTES = 48 * 1024**2  # of the process itself: 30 MB and some connections
@@ -197,6 +197,27 @@ class ReplayAccount:
             else self._current.get(name) or self._ended[name]
             for name in {**self._ended, **self._current}
         ]  # fmt: skip
+
+
+def accounts(replayers: Iterable[Replayer]) -> Iterator[tuple[Replayer, ReplayAccount]]:
+    """Of each built-in replayer among them, what it has told."""
+    for replayer in replayers:
+        if isinstance(replayer.launch, BuiltinLaunch):
+            yield replayer, replayer.launch.account
+
+
+def outputs(replayers: Iterable[Replayer]) -> Iterator[tuple[Replayer, OutputAccount]]:
+    """Each output's account, and whose it is."""
+    return ((replayer, output) for replayer, account in accounts(replayers) for output in account.outputs())
+
+
+def middlewares(replayers: Iterable[Replayer]) -> Iterator[tuple[Replayer, MiddlewareAccount]]:
+    """The account of each middleware that there is, and whose it is."""
+    return (
+        (replayer, middleware)
+        for replayer, account in accounts(replayers)
+        if (middleware := account.middleware()) is not None
+    )
 
 
 def _settled(output: OutputAccount) -> OutputAccount:

@@ -156,7 +156,7 @@ def _operate(reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> i
         raise UsageError(f"--{'status' if options.status else 'control'} starts nothing: leave COMMAND out")
     from launcher import operate
 
-    wanted = operate.Wanted(options.pid, options.port if reading.given.get("port") == "option" else None)
+    wanted = operate.Wanted(options.pid, _port_asked_for(reading))
     if options.control is not None:
         return operate.control(options.control, wanted, environ)
     return operate.show_status(wanted, environ, as_json=options.json, again=options.watch)
@@ -172,8 +172,13 @@ def _report(reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> in
     from launcher.operate import Wanted
     from launcher.report_command import show_report
 
-    wanted = Wanted(options.pid, options.port if reading.given.get("port") == "option" else None)
+    wanted = Wanted(options.pid, _port_asked_for(reading))
     return show_report(wanted, environ, as_json=options.json, html=options.html, check=options.check)
+
+
+def _port_asked_for(reading: Reading[LauncherOptions]) -> int | None:
+    """--port tells launchers apart; the variable PORT is the app's here, and says nothing of which is meant."""
+    return reading.values.port if reading.given.get("port") == "option" else None
 
 
 def _run_behind_relay(plan: Plan, command: Sequence[str]) -> int:

@@ -34,6 +34,11 @@ class Limit:
         return f"{self.amount}%" if self.is_percent else str(self.amount)
 
 
+def host_port(host: str, port: int) -> str:
+    """The two as one text, an IPv6 address in brackets: RFC 3986 §3.2."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 @dataclass(frozen=True)
 class Destination:
     """A checked destination. `port` is the one to connect to, `has_port` whether the address names it."""

@@ -20,6 +20,7 @@ from launcher.checks import (
     examine,
 )
 from launcher.destination_checks import DestinationCheck
+from launcher.destinations import host_port
 from launcher.gor_flags import GorOption
 from launcher.gor_masking import without_credentials
 from launcher.launcher_options import LauncherOptions
@@ -70,7 +71,7 @@ class _Pages:
         if report.clients_port is not None:
             verb = "it listens on" if plan.mode is Mode.ALONE else "clients come to"
             when = "" if plan.mode is Mode.ALONE else " once the app accepts"
-            self._port("port", f"{verb} {_host_port(plan.host, report.clients_port.port)}{when}", report.clients_port)
+            self._port("port", f"{verb} {host_port(plan.host, report.clients_port.port)}{when}", report.clients_port)
         if report.app_port is not None:
             port = report.app_port.port
             self._port("app's port", f"it listens on 127.0.0.1:{port} or [::1]:{port}", report.app_port)
@@ -93,8 +94,8 @@ class _Pages:
         elif check.is_free:
             self._printer.marked_row(label, "free", "green", text)
         else:
-            holder = port_holders.in_words(check.host, check.port)
-            where = _host_port(check.host, check.port)
+            holder = port_holders.in_words(check.host, check.port, found=check.holders)
+            where = host_port(check.host, check.port)
             self._printer.marked_row(label, "TAKEN", "red", f"{where}, by {holder}")
 
     def _copies(self) -> None:
@@ -215,6 +216,3 @@ def _size(value: int) -> str:
             return f"{value / 1024**exponent:.{exponent == 3:d}f} {unit}"
     return f"{value} B"
 
-
-def _host_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -19,7 +19,7 @@ SCHEMA_VERSION = 1
 
 def as_json(report: Report) -> str:
     """One object, in ASCII, without secrets."""
-    return json.dumps(_masked(_document(report)), indent=2)
+    return json.dumps(log.masked_values(_document(report)), indent=2)
 
 
 def _document(report: Report) -> dict[str, Any]:
@@ -133,12 +133,3 @@ def _memory(check: MemoryCheck | None) -> dict[str, Any] | None:
         "percent_of_limit": check.percent,
     }
 
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, str):
-        return log.masked(value)
-    if isinstance(value, list):
-        return [_masked(each) for each in value]
-    if isinstance(value, dict):
-        return {name: _masked(each) for name, each in value.items()}
-    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from launcher.destinations import Limit, check_host, split_limit
+from launcher.destinations import Limit, check_host, host_port, split_limit
 
 _EXAMPLE = "an address to listen on, such as :8081, 127.0.0.1:8081 or [::1]:8081, with |10 (a second) or |10% behind it"
 
@@ -21,7 +21,7 @@ class ListenAddress:
     @property
     def shown(self) -> str:
         """The address without the limit."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_port(self.host, self.port)
 
     def with_port(self, port: int) -> ListenAddress:
         """The same with the port that was free."""

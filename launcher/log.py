@@ -18,6 +18,7 @@ import re
 import select
 import threading
 from collections.abc import Iterable
+from typing import Any
 
 _MAX_WAITING_LINES = 1000
 _MIN_MASKED_CHARACTERS = 4  # shorter values ("10", "on") occur by chance everywhere, and hide nothing
@@ -51,6 +52,16 @@ class Logger:
         for value, shown in self._masks:
             text = text.replace(value, shown)
         return text
+
+    def masked_values(self, value: Any) -> Any:
+        """The same without the secrets, wherever a text is in plain dicts and lists; names of members stay."""
+        if isinstance(value, str):
+            return self.masked(value)
+        if isinstance(value, dict):
+            return {name: self.masked_values(member) for name, member in value.items()}
+        if isinstance(value, list):
+            return [self.masked_values(member) for member in value]
+        return value
 
     def __call__(self, at: str, /, **facts: object) -> None:
         """Writes `traffic-duplicator at=<at> level=<...> ...`, without the facts that are None. Never waits.

@@ -15,6 +15,7 @@ from typing import Any
 
 from launcher.control_client import Gone, Launcher, NoAnswer, find_launchers
 from launcher.control_words import Change
+from launcher.printing import has_colour
 from launcher.status import Line, duration, escaped, rendered, status_lines
 from launcher.watch import watch
 
@@ -41,10 +42,10 @@ def show_status(wanted: Wanted, environ: Mapping[str, str], *, as_json: bool, ag
         if as_json:
             _repeat(lambda: print(json.dumps(_figures(launcher)), flush=True), again=again)
         elif again:
-            watch(lambda: _lines(launcher), colour=_has_colour(environ))
+            watch(lambda: _lines(launcher), colour=has_colour(sys.stdout, environ))
         else:
             for line in _lines(launcher):
-                print(rendered(line, colour=_has_colour(environ)))
+                print(rendered(line, colour=has_colour(sys.stdout, environ)))
 
     return told(show)
 
@@ -76,11 +77,6 @@ def told(action: Callable[[], int | None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
-
-
-def _has_colour(environ: Mapping[str, str]) -> bool:
-    """On a terminal that has it, unless NO_COLOR (no-color.org) is set."""
-    return sys.stdout.isatty() and environ.get("TERM", "dumb") != "dumb" and not environ.get("NO_COLOR")
 
 
 def _repeat(action: Callable[[], None], *, again: bool) -> None:

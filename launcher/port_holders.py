@@ -47,9 +47,11 @@ def holders(host: str, port: int, proc: Path = _PROC) -> list[Holder]:
     return [Holder(pid, _shown_command(proc / str(pid))) for pid in _pids(proc) if inodes & _sockets_of(proc, pid)]
 
 
-def in_words(host: str, port: int, proc: Path = _PROC) -> str:
-    """`pid 4711 (python3 -m http.server)`, or as much as can be seen."""
-    found = holders(host, port, proc)
+def in_words(host: str, port: int, proc: Path = _PROC, *, found: Sequence[Holder] | None = None) -> str:
+    """`pid 4711 (python3 -m http.server)`, or as much as can be seen. `found` is what `holders` has said already: it
+    looks at every process."""
+    if found is None:
+        found = holders(host, port, proc)
     if found:
         others = f" and {len(found) - 1} more" if len(found) > 1 else ""
         return f"pid {found[0].pid}{others} ({found[0].command})"

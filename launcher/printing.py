@@ -26,14 +26,18 @@ def plain(text: str) -> str:
     return printable(log.masked(text))
 
 
+def has_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """On a terminal that has it, unless NO_COLOR is set."""
+    return stream.isatty() and environ.get("TERM", "dumb") != "dumb" and not environ.get("NO_COLOR")
+
+
 class Printer:
     """Writes to `stream`."""
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
         self._stream = stream
-        is_terminal = stream.isatty()
-        self._has_colour = is_terminal and not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"
-        self._width = max(_LEAST_WIDTH, min(WIDTH, _columns(stream))) if is_terminal else WIDTH
+        self._has_colour = has_colour(stream, environ)
+        self._width = max(_LEAST_WIDTH, min(WIDTH, _columns(stream))) if stream.isatty() else WIDTH
 
     def heading(self, text: str) -> None:
         """After an empty line."""

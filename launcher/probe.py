@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from launcher.destinations import host_port
 from launcher.proxies import Proxy
 from launcher.tls_trust import handshake_failure, tls_context
 
@@ -127,8 +128,7 @@ class _Attempt:
     def _connect(self, found: Sequence[tuple[int, Any]]) -> socket.socket:
         sock, (address, port, *_) = _connect_to_first(found, self._deadline)
         proxy = "the proxy at " if self._target.proxy is not None else ""
-        where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-        self._next("tunnel" if proxy else "certificate", f"{proxy}{where}")
+        self._next("tunnel" if proxy else "certificate", f"{proxy}{host_port(address, port)}")
         return sock
 
     def _open_tunnel(self, sock: socket.socket, proxy: Proxy) -> None:

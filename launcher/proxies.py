@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from launcher.destinations import parse_destination
+from launcher.destinations import host_port, parse_destination
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Proxy:
 
     def connect_request(self, host: str, port: int) -> bytes:
         """What asks it for a tunnel. Not for the log."""
-        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        authority = host_port(host, port)
         head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n".encode("ascii")
         credentials = b"Proxy-Authorization: %s\r\n" % self.authorization if self.authorization else b""
         return head + credentials + b"\r\n"

@@ -10,7 +10,7 @@ from launcher.destinations import Destination
 from launcher.gor_flags import GorOption, is_output
 from launcher.gor_options import destinations
 from launcher.plan import Plan
-from launcher.selection import SAFE_METHODS
+from launcher.selection import SAFE_METHODS, listed
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 CREDENTIALS = ("Cookie", "Authorization")
@@ -60,8 +60,8 @@ def _writes(found: Circumstances) -> Iterator[Risk]:
     methods = [method for method in WRITES if method in (ours or WRITES) and method in (gors or WRITES)]
     if methods:
         yield Risk(
-            "writes", f"writes are copied: what {_listed(methods)} do to the app, they do at the destination, too",
-            f"--methods safe copies {_listed(SAFE_METHODS)} only",
+            "writes", f"writes are copied: what {listed(methods)} do to the app, they do at the destination, too",
+            f"--methods safe copies {listed(SAFE_METHODS)} only",
         )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def _credentials(found: Circumstances) -> Iterator[Risk]:
     kept = [name for name in CREDENTIALS if name.lower() not in gone]
     if kept:
         yield Risk(
-            "credentials", f"{_listed(kept)} {'is' if len(kept) == 1 else 'are'} sent on: whoever reads the copies "
+            "credentials", f"{listed(kept)} {'is' if len(kept) == 1 else 'are'} sent on: whoever reads the copies "
             "can act as your users", " ".join(f"--drop-header {name}" for name in kept),
         )  # fmt: skip
 
@@ -122,7 +122,7 @@ def _recorded(found: Circumstances) -> Iterator[Risk]:
         for option in found.outputs if option.name in ("output-file", "output-stdout")
     ]  # fmt: skip
     if places:
-        yield Risk("recorded", f"whole requests, with what people type into forms, are written to {_listed(places)}",
+        yield Risk("recorded", f"whole requests, with what people type into forms, are written to {listed(places)}",
                    "--methods safe, --not-path REGEXP and --drop-header NAME leave out what must not be kept"
                    )  # fmt: skip
 
@@ -151,7 +151,3 @@ _LOOKS: tuple[Callable[[Circumstances], Iterator[Risk]], ...] = (
     _grace,
 )  # fmt: skip
 
-
-def _listed(words: Sequence[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last

@@ -124,12 +124,12 @@ def explained(selection: Selection, *, sample_percent: float = 100, rate_per_sec
     if sample_percent <= 0:
         return "no requests: the sample is 0 %"
     share = "all" if sample_percent >= 100 else f"{sample_percent:g} % of"
-    text = " ".join([share, *([_listed(selection.methods, "and")] if selection.methods else []), "requests"])
+    text = " ".join([share, *([listed(selection.methods)] if selection.methods else []), "requests"])
     if selection.paths:
-        text += f" to paths with {_listed(selection.paths, 'or')}"
+        text += f" to paths with {listed(selection.paths, 'or')}"
     if selection.not_paths:
         text += ", but not" if selection.paths else " but those to paths"
-        text += f" with {_listed(selection.not_paths, 'or')}"
+        text += f" with {listed(selection.not_paths, 'or')}"
     if selection.sample_by is not None and sample_percent < 100:
         text += f", always of the same users by {_explained_key(selection.sample_by)}"
     if rate_per_second is not None:
@@ -141,6 +141,7 @@ def _explained_key(by: SampleBy) -> str:
     return f"the {by.kind} {by.name}" if by.name else "the client's address"
 
 
-def _listed(words: Sequence[str], conjunction: str) -> str:
+def listed(words: Sequence[str], conjunction: str = "and") -> str:
+    """`GET`, `GET and HEAD`, `GET, HEAD and POST`."""
     *most, last = words
     return f"{', '.join(most)} {conjunction} {last}" if most else last

@@ -14,7 +14,7 @@ import trio
 
 from launcher.app_process import AppProcess
 from launcher.brake_watch import new_brake_watch
-from launcher.builtin_launch import BuiltinLaunch, ReplayAccount, queue_bytes
+from launcher.builtin_launch import BuiltinLaunch, ReplayAccount, accounts, queue_bytes
 from launcher.control_server import serve_control
 from launcher.controls import Controls
 from launcher.counters import FeedCounters, RelayCounters
@@ -154,13 +154,17 @@ class Mirroring:
 
     async def _brake(self) -> None:
         """Pauses and resumes; ends mirroring when the time of --until has come. A defect in here is not the app's."""
-        leaders = lambda: [replayer.pid for replayer in self.replayers if replayer.pid is not None]  # noqa: E731
         try:
-            await new_brake_watch(self.controls, self._plan.options.max_cpu, leaders).run(self._seconds_left)
+            watch = new_brake_watch(self.controls, self._plan.options.max_cpu, self._leaders)
+            await watch.run(self._seconds_left)
             self._say_end()
             await self._finish_replayers(MAX_DRAIN_SECONDS)
         except Exception as error:  # noqa: BLE001 - trio's cancellation is no Exception
             log("brakes-failed", level="error", error=repr(error))
+
+    def _leaders(self) -> list[int]:
+        """The process groups of the replayers that run."""
+        return [replayer.pid for replayer in self.replayers if replayer.pid is not None]
 
     def _seconds_left(self) -> float:
         """Until the time of --until; the clock is asked each time, because it may be set."""
@@ -182,8 +186,7 @@ class Mirroring:
 
     def compared(self) -> Mapping[str, Any] | None:
         """The newest report of the comparison; None if there is none, or none yet."""
-        launches = [each.launch for each in self.replayers if isinstance(each.launch, BuiltinLaunch)]
-        return launches[0].account.compared() if launches else None
+        return next((account.compared() for _, account in accounts(self.replayers)), None)
 
     def _tell_compared(self) -> None:
         if (report := self.compared()) is None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from launcher import __version__, memory
-from launcher.builtin_launch import BuiltinLaunch
+from launcher.builtin_launch import BuiltinLaunch, accounts, middlewares, outputs
 from launcher.controls import Controls
 from launcher.counters import RelayCounters, TapCounters, as_dict
 from launcher.latencies import Latencies
@@ -109,8 +109,7 @@ class Snapshot:
 
     def compared(self) -> str | None:
         """The newest report of a comparison, as the replayer has written it; None if there is none."""
-        launches = [each.launch for each in self._replayers if isinstance(each.launch, BuiltinLaunch)]
-        return launches[0].account.compared_line or None if launches else None
+        return next((account.compared_line or None for _, account in accounts(self._replayers)), None)
 
     def take(self) -> dict[str, Any]:
         """The figures of this moment, ready for JSON."""
@@ -151,10 +150,10 @@ class Snapshot:
                 "drop_headers": list(configuration.drop_headers),
             },
             "replayers": [_replayer(replayer) for replayer in self._replayers],
-            "middlewares": [_middleware(name, account) for name, account in self._middlewares()],
-            "outputs": [_output(name, account) for name, account in self._outputs()],
+            "middlewares": [_middleware(owner.name, account) for owner, account in middlewares(self._replayers)],
+            "outputs": [_output(owner.name, account) for owner, account in outputs(self._replayers)],
         }
-        masked: dict[str, Any] = _masked(figures)
+        masked: dict[str, Any] = log.masked_values(figures)
         return masked
 
     def _state(self) -> tuple[str, str]:
@@ -195,18 +194,6 @@ class Snapshot:
         if self._mirror is None:
             return {"used_bytes": 0, "limit_bytes": self._configuration.buffer_bytes}
         return {"used_bytes": self._mirror.budget.used_bytes, "limit_bytes": self._mirror.budget.limit_bytes}
-
-    def _outputs(self) -> Iterator[tuple[str, OutputAccount]]:
-        """Of each built-in replayer, each output's account."""
-        for replayer in self._replayers:
-            if isinstance(replayer.launch, BuiltinLaunch):
-                for output in replayer.launch.account.outputs():
-                    yield replayer.name, output
-
-    def _middlewares(self) -> Iterator[tuple[str, MiddlewareAccount]]:
-        for replayer in self._replayers:
-            if isinstance(replayer.launch, BuiltinLaunch) and (account := replayer.launch.account.middleware()):
-                yield replayer.name, account
 
 
 def _turned_off() -> Controls:
@@ -269,13 +256,3 @@ def _latency(latencies: Latencies) -> dict[str, object]:
         "at_most": {f"{seconds:g}": latencies.at_most(seconds) for seconds in BUCKETS},
     }  # fmt: skip
 
-
-def _masked(value: Any) -> Any:
-    """The same without secrets, wherever a text is."""
-    if isinstance(value, str):
-        return log.masked(value)
-    if isinstance(value, dict):
-        return {name: _masked(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_masked(member) for member in value]
-    return value

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 import trio
 
 from launcher.account_lines import middleware_facts, non_zero, output_facts
-from launcher.builtin_launch import BuiltinLaunch
+from launcher.builtin_launch import BuiltinLaunch, middlewares, outputs
 from launcher.counters import RelayCounters, as_dict
 from launcher.l2met import L2met, Names, Reading
 from launcher.latencies import Latencies
 from launcher.log import log
 from launcher.mirror import Mirror
-from launcher.replay_protocol import MiddlewareAccount, OutputAccount
+from launcher.replay_protocol import OutputAccount
 from launcher.replayers import Replayer
 
 
@@ -62,10 +62,10 @@ class Stats:
         for replayer in self._replayers:
             if imbalance := replayer.feed.queue.counters.imbalance():
                 yield f"{imbalance} copies given to {replayer.name} ended in no counter"
-        for _, output in self._outputs():
+        for _, output in outputs(self._replayers):
             if held := output.received - sum(output.outcomes.values()):
                 yield f"{held} copies received by {output.destination} ended in no outcome"
-        for _, middleware in self._middlewares():
+        for _, middleware in middlewares(self._replayers):
             if imbalance := middleware.counters.imbalance():
                 yield f"{imbalance} copies given to the middleware ended in no counter"
         for name, received, handed in self._received():
@@ -84,9 +84,9 @@ class Stats:
                 **non_zero(as_dict(feed.queue.counters), always=("given", "taken")),
                 waiting=feed.queue.statistics().records or None, restarts=replayer.restarts or None, final=final,
             )  # fmt: skip
-        for _, middleware in self._middlewares():
+        for _, middleware in middlewares(self._replayers):
             log("middleware", **middleware_facts(middleware), final=final)
-        for _, output in self._outputs():
+        for _, output in outputs(self._replayers):
             log("output", **output_facts(output), final=final)
         for name, copies in self._unknown() if final else ():
             log("output-unknown", level="warning", destination=name, copies=copies)
@@ -106,10 +106,10 @@ class Stats:
             counts |= {f"{start}.{name}": count for name, count in as_dict(queue.counters).items()}
             counts[f"{start}.restarts"] = replayer.restarts
             samples[f"{start}.waiting"] = f"{queue.statistics().records}copies"
-        for _, middleware in self._middlewares():
+        for _, middleware in middlewares(self._replayers):
             counts |= {f"middleware.{name}": count for name, count in as_dict(middleware.counters).items()}
             counts["middleware.restarts"] = middleware.restarts
-        for _, output in self._outputs():
+        for _, output in outputs(self._replayers):
             start = f"destination.{self._names(log.masked(output.destination))}"
             counts |= {f"{start}.{name}": count for name, count in output.outcomes.items()}
             samples[f"{start}.held"] = f"{output.held_bytes}bytes"
@@ -119,25 +119,24 @@ class Stats:
     def _received(self) -> Iterator[tuple[str, int, int]]:
         """What was received of what was handed on: by each output, or by all together if each has its turn."""
         together: dict[Replayer, list[OutputAccount]] = {}
-        for replayer, output in self._outputs():
+        for replayer, output in outputs(self._replayers):
             together.setdefault(replayer, []).append(output)
-        for replayer, outputs in together.items():
-            handed = replayer.feed.queue.counters.taken
-            if (middleware := self._middleware_of(replayer)) is not None:
-                handed = middleware.counters.returned
+        returned = {replayer: middleware.counters.returned for replayer, middleware in middlewares(self._replayers)}
+        for replayer, told in together.items():
+            handed = returned.get(replayer, replayer.feed.queue.counters.taken)
             if isinstance(replayer.launch, BuiltinLaunch) and replayer.launch.splits_output:
-                yield "all", sum(output.received - output.responses for output in outputs), handed
+                yield "all", sum(output.received - output.responses for output in told), handed
             else:
-                yield from ((output.destination, output.received - output.responses, handed) for output in outputs)
+                yield from ((output.destination, output.received - output.responses, handed) for output in told)
 
     def _unknown(self) -> Iterator[tuple[str, int]]:
         """What a replayer that died had taken and never told of. Its middleware's account and its outputs' are one."""
-        middlewares = list(self._middlewares())
-        for replayer, middleware in middlewares:
-            tracked = sum(output.tracked for owner, output in self._outputs() if owner is replayer)
+        all_middlewares = list(middlewares(self._replayers))
+        for replayer, middleware in all_middlewares:
+            tracked = sum(output.tracked for owner, output in outputs(self._replayers) if owner is replayer)
             if (copies := replayer.feed.queue.counters.taken - (middleware.counters.given - tracked)) > 0:
                 yield "middleware", copies
-        for name, received, handed in self._received() if not middlewares else ():
+        for name, received, handed in self._received() if not all_middlewares else ():
             if handed > received:
                 yield name, handed - received
 
@@ -146,23 +145,8 @@ class Stats:
         for replayer in self._replayers:
             if not isinstance(replayer.launch, BuiltinLaunch) or replayer.launch.has_middleware:
                 continue
-            outputs = replayer.launch.account.outputs()
-            tracked = sum(output.tracked for output in outputs)
-            for output in outputs:
+            told = replayer.launch.account.outputs()
+            tracked = sum(output.tracked for output in told)
+            for output in told:
                 if output.responses not in (0, tracked):
                     yield f"{output.destination} received {output.responses} answers, of {tracked} tracked"
-
-    def _middleware_of(self, replayer: Replayer) -> MiddlewareAccount | None:
-        return replayer.launch.account.middleware() if isinstance(replayer.launch, BuiltinLaunch) else None
-
-    def _middlewares(self) -> Iterator[tuple[Replayer, MiddlewareAccount]]:
-        for replayer in self._replayers:
-            if (middleware := self._middleware_of(replayer)) is not None:
-                yield replayer, middleware
-
-    def _outputs(self) -> Iterator[tuple[Replayer, OutputAccount]]:
-        """Of each built-in replayer, each output's account."""
-        for replayer in self._replayers:
-            if isinstance(replayer.launch, BuiltinLaunch):
-                for output in replayer.launch.account.outputs():
-                    yield replayer, output

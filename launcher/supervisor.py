@@ -21,6 +21,7 @@ import trio
 from launcher import child, itself
 from launcher.app_process import AppProcess
 from launcher.child import Child
+from launcher.destinations import host_port
 from launcher.log import log
 from launcher.readiness import AppWatch, accepting_address, accepts, is_taken
 from launcher.relay import AppAddress, Relay
@@ -290,5 +291,4 @@ def _text(address: AppAddress | None) -> str | None:
         return None
     if isinstance(address.address, str):
         return address.address
-    host, port = address.address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return host_port(*address.address)

@@ -14,8 +14,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # pure: words, bytes and numbers; no I/O
     (
         "http_grammar", "options", "counters", "records", "app_command", "command_hints", "procfile", "gor_flag_table",
-        "destinations", "latencies", "until", "fnv1a", "rate_limit", "control_request",
-        "status",
+        "destinations", "latencies", "until", "fnv1a", "rate_limit", "control_request", "status",
     ),
     (
         "control_words", "framing", "listen_address", "gor_values", "gor_masking", "replay_protocol", "copied_head",
@@ -26,9 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gor_options", "roles"),
     # what the machine and the start tell
     ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust", "port_holders"),
-    ("probe", "printing", "news_lines"),
-    ("listener_lookup",),
-    ("probe", "printing", "compared"),
+    ("probe", "printing", "news_lines", "listener_lookup", "compared"),
     ("app_process", "app_socket", "control_socket"),
     ("control_client", "watch"),
     ("operate",),

@@ -73,7 +73,7 @@ def run(
                 comparison.ended(role, each_record, None, said["outcome"])
             else:
                 comparison.ended(role, each_record, fill(comparison.new_answer(), **said))
-    assert comparison.budget.held == 0
+    assert comparison.budget.used_bytes == 0
     return Verdict(json.loads(json.dumps(comparison.report(final=True))))
 
 

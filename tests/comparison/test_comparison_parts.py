@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.comparison.report import MAX_REPORT_BYTES, encode_report
+from launcher.mirror_queue import Budget
 from launcher.replay.comparison import bodies, differences, endpoints, looking, pairing
-from launcher.replay.comparison.answers import Budget, no_answer
+from launcher.replay.comparison.answers import no_answer
 from launcher.replay.comparison.bodies import Undecodable, decoded, is_ignored, json_differences
 from launcher.replay.comparison.differences import Differences
 from launcher.replay.comparison.endpoints import Endpoints, shape_of
@@ -33,7 +34,7 @@ def test_answers_are_paired_in_any_order_and_their_bodies_let_go():
     for role, number in ends:
         comparison.ended(role, records[number], fill(comparison.new_answer(), {"n": number}))
     assert comparison.sets() == {"compared": 50, "unpaired": 0, "waiting": 0}
-    assert comparison.budget.held == 0
+    assert comparison.budget.used_bytes == 0
 
 
 def test_more_sets_than_may_wait_lose_the_oldest_counted(monkeypatch):
@@ -64,7 +65,7 @@ def test_a_second_answer_of_the_same_output_is_counted_and_not_compared():
     comparison.ended(0, each, fill(comparison.new_answer(), 2))
     report = comparison.report(final=True)
     assert (report["repeated"], report["sets"]["unpaired"]) == (1, 1)
-    assert comparison.budget.held == 0
+    assert comparison.budget.used_bytes == 0
 
 
 def test_bodies_that_find_no_room_are_still_known_to_be_equal_or_not():
@@ -75,7 +76,7 @@ def test_bodies_that_find_no_room_are_still_known_to_be_equal_or_not():
             comparison.ended(role, each, fill(comparison.new_answer(), b"a" * 5000 + end, pieces=7))
     [candidate] = comparison.report(final=True)["candidates"]
     assert candidate["bodies"] == {"equal": 1, "bytes": 1}
-    assert comparison.budget.held == 0
+    assert comparison.budget.used_bytes == 0
 
 
 def test_five_megabytes_of_json_are_looked_into():

@@ -9,25 +9,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from launcher.mirror_queue import Budget
+
 _LABELS = [str(status) for status in range(1000)]
-
-
-class Budget:
-    """A bound on the bytes of all bodies that are kept."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self.held = 0
-
-    def take(self, count: int) -> bool:
-        """Whether so many bytes more fit; if so, they count."""
-        if self.held + count > self.max_bytes:
-            return False
-        self.held += count
-        return True
-
-    def give_back(self, count: int) -> None:
-        self.held -= count
 
 
 class Answer:

@@ -16,7 +16,8 @@ from typing import Any
 
 from launcher.comparison.report import REPORT_VERSION
 from launcher.comparison.sketches import Sketch
-from launcher.replay.comparison.answers import Answer, Budget, no_answer
+from launcher.mirror_queue import Budget
+from launcher.replay.comparison.answers import Answer, no_answer
 from launcher.replay.comparison.candidate import Candidate
 from launcher.replay.comparison.endpoints import Endpoints
 from launcher.replay.comparison.examples import ExampleMaker
