@@ -154,4 +154,3 @@ class Sockets(BadApp):
     name = "app-sockets"
     says = "holds 5,000 sockets of its own"
     mode = "sockets"
-

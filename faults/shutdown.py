@@ -103,4 +103,3 @@ class AtEachMoment(Shutdown):
             answer = read_answer(client)
             assert answer.startswith(b"HTTP/1.1 200 "), f"cut at {cut}, the request got {answer!r}"
             client.close()
-

@@ -120,5 +120,3 @@ async def _read_request(connection: trio.socket.SocketType) -> ControlRequest | 
             return None
         data += more
     return request
-
-

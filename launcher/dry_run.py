@@ -40,7 +40,6 @@ def print_plan(plan: Plan, command: Sequence[str]) -> int:
         print(as_json(report))
     else:
         _Pages(Printer(sys.stdout, plan.environ), report).print()
-    sys.stdout.flush()  # here, where it is known what a reader that has gone away means
     return 1 if report.problems else 0
 
 
@@ -215,4 +214,3 @@ def _size(value: int) -> str:
         if value >= 1024**exponent:
             return f"{value / 1024**exponent:.{exponent == 3:d}f} {unit}"
     return f"{value} B"
-

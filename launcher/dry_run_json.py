@@ -132,4 +132,3 @@ def _memory(check: MemoryCheck | None) -> dict[str, Any] | None:
         "total_bytes": check.total,
         "percent_of_limit": check.percent,
     }
-

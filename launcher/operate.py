@@ -65,18 +65,13 @@ def told(action: Callable[[], int | None]) -> int:
     """Does it; its exit status, 0 if it says none, or 1 and a line on standard error if it can't be done."""
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal's encoding may be any
     try:
-        status = action() or 0
-        sys.stdout.flush()
+        return action() or 0
     except (CannotOperate, NoAnswer) as error:
         print("Error: " + "\n".join(map(escaped, str(error).split("\n"))), file=sys.stderr)
         return 1
     except (KeyError, TypeError, ValueError, AttributeError):
         print("Error: the launcher that runs speaks of other figures: ask it with its own release", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return status
 
 
 def _repeat(action: Callable[[], None], *, again: bool) -> None:

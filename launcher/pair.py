@@ -89,7 +89,6 @@ class Side:
             self._poller.register(self.sock.fileno(), events, self.on_event)
         self._waits_for = events
 
-
     def close(self) -> None:
         """Waits for nothing any more, and closes the socket at the end of the batch."""
         if self._waits_for:

@@ -150,4 +150,3 @@ _LOOKS: tuple[Callable[[Circumstances], Iterator[Risk]], ...] = (
     _writes, _credentials, _clear_text, _unverified, _kept_host, _redirects, _recorded, _answers, _local_callers,
     _grace,
 )  # fmt: skip
-

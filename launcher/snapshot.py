@@ -255,4 +255,3 @@ def _latency(latencies: Latencies) -> dict[str, object]:
         "sum_seconds": latencies.sum_seconds,
         "at_most": {f"{seconds:g}": latencies.at_most(seconds) for seconds in BUCKETS},
     }  # fmt: skip
-

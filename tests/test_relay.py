@@ -450,5 +450,3 @@ def test_the_listener_takes_both_families():
         for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
             with socket.socket(family) as client:
                 client.connect((host, port))
-
-

@@ -121,4 +121,3 @@ async def test_several_senders_and_an_aggregator_that_is_killed_and_comes_back(
 def unused_tcp_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as place:
         return int(place.getsockname()[1])
-
