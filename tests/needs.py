@@ -13,6 +13,8 @@ GOR = "REQUIRE_GOR"
 CHROOT = "REQUIRE_CHROOT"  # root file systems made with debootstrap: needs root
 SHELLS = "REQUIRE_SHELLS"  # dash, bash and busybox
 CGROUPS = "REQUIRE_CGROUPS"  # a memory cgroup below our own: needs root
+CHROMIUM = "REQUIRE_CHROMIUM"
+PROMTOOL = "REQUIRE_PROMTOOL"  # of the Debian package prometheus
 WRK = "REQUIRE_WRK"  # wrk, and nginx as a fast app
 PYTHONS = "REQUIRE_PYTHONS"
 

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from launcher.counters import FeedCounters, as_dict
 from launcher.prometheus import FAMILIES, PREFIX, render
+from tests.needs import PROMTOOL, unavailable
 from tests.test_snapshot import GET, Scene
 
 UNITS = ("seconds", "bytes", "ratio", "records", "total", "info")
@@ -116,8 +117,9 @@ def test_two_of_one_name_stay_apart() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool: apt-get install prometheus")
 def test_promtool_has_nothing_to_say() -> None:
+    if shutil.which("promtool") is None:
+        unavailable("there is no promtool: apt-get install prometheus", PROMTOOL)
     checked = subprocess.run(
         ["promtool", "check", "metrics"], input=page()[1], capture_output=True, text=True, check=False
     )

@@ -12,8 +12,8 @@ import pytest
 from launcher.comparison.page import render_page
 from tests.comparison.answers import fill, new_comparison, record
 from tests.comparison.test_regressions import noisy, planted
+from tests.needs import CHROMIUM, unavailable
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "<script>alert(1)</script>&\"'"
 
 
@@ -93,15 +93,22 @@ def test_no_value_of_an_answer_is_in_the_page():
     assert "X-Request-Id <code>id-" in page
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-def test_the_page_in_a_browser_loads_nothing_fits_the_width_and_is_accessible(tmp_path):
+@pytest.fixture
+def chromium() -> str:
+    """The browser's file."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    return found or unavailable("there is no Chromium: apt-get install chromium", CHROMIUM)
+
+
+def test_the_page_in_a_browser_loads_nothing_fits_the_width_and_is_accessible(tmp_path, chromium):
     from axe_playwright_python.sync_playwright import Axe
     from playwright.sync_api import sync_playwright
 
     file = tmp_path / "report.html"
     file.write_text(render_page(a_report()))
     with sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = player.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for scheme, width in (("light", 1100), ("dark", 390)):
             # axe is a script, which the page itself forbids
             context = browser.new_context(
@@ -122,14 +129,13 @@ def test_the_page_in_a_browser_loads_nothing_fits_the_width_and_is_accessible(tm
         browser.close()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-def test_all_that_opens_and_scrolls_is_reached_with_the_tab_key(tmp_path):
+def test_all_that_opens_and_scrolls_is_reached_with_the_tab_key(tmp_path, chromium):
     from playwright.sync_api import sync_playwright
 
     file = tmp_path / "report.html"
     file.write_text(render_page(a_report()))
     with sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = player.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
         page.goto(file.as_uri())
         visible = "[...document.querySelectorAll('summary, .scroll')].filter(each => each.checkVisibility())"
