@@ -30,9 +30,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from launcher.feed import frames, hex_lines  # noqa: E402
-from launcher.gor import Unusable, identify  # noqa: E402
-from launcher.gor_flags import Word, parse_flags  # noqa: E402
-from launcher.gor_processes import environment, plan_processes  # noqa: E402
+from launcher.gor.binary import Unusable, identify  # noqa: E402
+from launcher.gor.flags import Word, parse_flags  # noqa: E402
+from launcher.gor.processes import environment, plan_processes  # noqa: E402
 from launcher.records import frame, new_record  # noqa: E402
 from launcher.replay_protocol import Closing, ComparisonSettings, ReplaySettings  # noqa: E402
 
@@ -146,7 +146,7 @@ def start_gor(path: Path, url: str, folder: Path) -> Running:
     (process_plan,) = plan_processes(options, gor)
     fifo = folder / f"pipe-{time.monotonic_ns()}"
     os.mkfifo(fifo, 0o600)
-    helper = [sys.executable, "-I", "-S", str(ROOT / "launcher" / "gor_helper.py"), str(fifo)]
+    helper = [sys.executable, "-I", "-S", str(ROOT / "launcher" / "gor" / "helper.py"), str(fifo)]
     process = subprocess.Popen(
         process_plan.argv(gor, helper), env=environment(os.environ, MEMORY_BYTES),
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,

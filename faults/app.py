@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from faults.destination import WellServed
-from faults.scenario import MIB, OK_END, Place, Run, Seen, Setup, python, read_answer
+from faults.scenario import MIB, OK_END, WORK_US, Place, Run, Seen, Setup, python, read_answer
 from tests.system import accounts
 
 _ANSWER_SECONDS = 20.0  # a GB has to pass
@@ -16,7 +16,7 @@ class BadApp(WellServed):
 
     def prepare(self, place: Place) -> Setup:
         setup = super().prepare(place)
-        setup.command = python("bad_app.py", self.mode)
+        setup.command = python("bad_app.py", self.mode, str(WORK_US))
         return setup
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from launcher.control_request import (
+from launcher.control.request import (
     MAX_BODY_BYTES,
     MAX_REQUEST_BYTES,
     Answer,
@@ -14,7 +14,7 @@ from launcher.control_request import (
     encode_answer,
     parse_request,
 )
-from launcher.control_words import Change, parse_change
+from launcher.control.words import Change, parse_change
 
 WORDS = (
     b"GET /status HTTP/1.1\r\n", b"POST /control HTTP/1.1\r\n", b"Content-Length: 9\r\n\r\n", b"sample 10", b"rate off",

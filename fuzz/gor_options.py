@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Hashable
 
-from launcher.gor_options import read_gor_options
+from launcher.gor.options import read_gor_options
 from launcher.options import ConfigurationError
 from launcher.shell_words import read_words
 

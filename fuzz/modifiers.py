@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from fuzz.records import HEADER, assert_is_one_request
-from launcher.gor_flag_table import FLAGS
-from launcher.gor_values import checked
+from launcher.gor.flag_table import FLAGS
+from launcher.gor.values import checked
 from launcher.replay.modifiers import build_modify
 from launcher.replay.requests import RequestError, absolute_target, outgoing
 from launcher.replay.sound_requests import request_fault

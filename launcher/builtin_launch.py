@@ -21,7 +21,7 @@ from launcher.comparison.report import MAX_REPORT_BYTES
 from launcher.counters import MiddlewareCounters, as_dict
 from launcher.executable import CANNOT_EXECUTE, CannotStart
 from launcher.feed import Feed
-from launcher.gor_flags import GorOption
+from launcher.gor.flags import GorOption
 from launcher.log import log
 from launcher.output_lines import read_lines
 from launcher.records import frame

@@ -119,7 +119,7 @@ def _run(argv: Sequence[str]) -> int:
     log.hide(plan.secrets)
     log.is_quiet = options.quiet
     if options.dry_run:
-        from launcher.dry_run import print_plan
+        from launcher.dry_run.text import print_plan
 
         return print_plan(plan, reading.command)
     if plan.problems and options.strict:
@@ -154,7 +154,7 @@ def _operate(reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> i
         raise UsageError("--pid needs --status, --control or --report beside it")
     if reading.command:
         raise UsageError(f"--{'status' if options.status else 'control'} starts nothing: leave COMMAND out")
-    from launcher import operate
+    from launcher.control import operate
 
     wanted = operate.Wanted(options.pid, _port_asked_for(reading))
     if options.control is not None:
@@ -169,7 +169,7 @@ def _report(reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> in
         raise UsageError("--html and --check go with --report")
     if options.status or options.control or options.watch or options.dry_run or reading.command:
         raise UsageError("--report stands alone, but for --json, --html, --check, --pid and --port")
-    from launcher.operate import Wanted
+    from launcher.control.operate import Wanted
     from launcher.report_command import show_report
 
     wanted = Wanted(options.pid, _port_asked_for(reading))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from launcher import options as o
 from launcher.command_hints import typography_hint
-from launcher.control_words import Change, parse_change
+from launcher.control.words import Change, parse_change
 from launcher.destinations import parse_destination, split_role
 from launcher.options import declared, option
 from launcher.records import UNDROPPABLE_HEADERS

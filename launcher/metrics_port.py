@@ -10,8 +10,8 @@ import socket
 
 import trio
 
-from launcher.control_routes import metrics_routes
-from launcher.control_server import ControlServer
+from launcher.control.routes import metrics_routes
+from launcher.control.server import ControlServer
 from launcher.log import log
 from launcher.snapshot import Snapshot
 

@@ -20,8 +20,8 @@ from launcher import addresses, itself, memory
 from launcher.app_command import AppCommand, mentions_socket, move, stay
 from launcher.environment import is_dyno
 from launcher.executable import CannotStart, find_executable
-from launcher.gor_flags import GorOption, Word, is_output, parse_flags
-from launcher.gor_options import GorOptions, destinations, hidden, read_gor_options
+from launcher.gor.flags import GorOption, Word, is_output, parse_flags
+from launcher.gor.options import GorOptions, destinations, hidden, read_gor_options
 from launcher.launcher_options import DEFAULT_GOR_OPTIONS, DEFAULT_PORT, LauncherOptions
 from launcher.options import ConfigurationError, Reading, declared, format_size
 from launcher.replay_protocol import MAX_FRAME_BYTES

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.gor_masking import without_credentials
+from launcher.gor.masking import without_credentials
 
 _PROC = Path("/proc")
 _LISTENING = "0A"  # TCP_LISTEN, net/tcp_states.h

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.gor import Gor, Unusable, app_candidates, faults, identify, other_candidates
-from launcher.gor_flags import FLAGS, GorOption, is_output, needs_gor
-from launcher.gor_processes import plan_processes
+from launcher.gor.binary import Gor, Unusable, app_candidates, faults, identify, other_candidates
+from launcher.gor.flags import FLAGS, GorOption, is_output, needs_gor
+from launcher.gor.processes import plan_processes
 from launcher.options import ConfigurationError
 from launcher.roles import output_roles
 

@@ -14,7 +14,7 @@ from launcher.compared import write_report
 from launcher.comparison.checks import parse_checks
 from launcher.comparison.text import report_lines
 from launcher.comparison.verdict import Verdict
-from launcher.operate import Wanted, choose, told
+from launcher.control.operate import Wanted, choose, told
 from launcher.options import UsageError
 from launcher.status import escaped
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from launcher.command_hints import hints
-from launcher.gor_flags import is_output
+from launcher.gor.flags import is_output
 from launcher.launcher_options import LauncherOptions
 from launcher.log import log, printable
 from launcher.options import Reading, UsageError, read

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from launcher.gor_flags import GorOption
+from launcher.gor.flags import GorOption
 
 BASELINE, NOISE_BASELINE = "baseline", "baseline2"
 RECORDED = "recorded"  # answers in a recording, which are the baseline if no destination is

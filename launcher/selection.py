@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from launcher.gor_values import regular_expression
+from launcher.gor.values import regular_expression
 from launcher.http_grammar import METHODS
 from launcher.options import header_name
 

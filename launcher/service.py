@@ -15,14 +15,14 @@ import trio
 from launcher.app_process import AppProcess
 from launcher.brake_watch import new_brake_watch
 from launcher.builtin_launch import BuiltinLaunch, ReplayAccount, accounts, queue_bytes
-from launcher.control_server import serve_control
+from launcher.control.server import serve_control
 from launcher.controls import Controls
 from launcher.counters import FeedCounters, RelayCounters
 from launcher.feed import Feed, frames, hex_lines
-from launcher.gor_flags import GorOption, is_output
-from launcher.gor_folder import install_helper, make_private_folder
-from launcher.gor_launch import GorLaunch
-from launcher.gor_processes import plan_processes
+from launcher.gor.flags import GorOption, is_output
+from launcher.gor.folder import install_helper, make_private_folder
+from launcher.gor.launch import GorLaunch
+from launcher.gor.processes import plan_processes
 from launcher.log import log
 from launcher.mirror import Mirror, MirrorSettings
 from launcher.mirror_queue import Budget, MirrorQueue

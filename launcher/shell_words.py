@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from launcher.gor_flags import Word
+from launcher.gor.flags import Word
 from launcher.options import ConfigurationError
 
 _CONTINUATION = r"(?:\\\n)*"

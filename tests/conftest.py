@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.gor import Gor
+from launcher.gor.binary import Gor
 from tests.gors import NAMES, real_gor
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.gor import Gor, Unusable, identify
+from launcher.gor.binary import Gor, Unusable, identify
 from tests.needs import GOR, unavailable
 
 NAMES = {"gor": "GOR names no gor, and PATH has none", "gor-1.3": "GOR_1_3 names no gor"}  # and what is said without it

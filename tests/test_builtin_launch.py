@@ -12,7 +12,7 @@ import trio
 
 from launcher.builtin_launch import BuiltinLaunch, ReplayAccount
 from launcher.executable import CannotStart
-from launcher.gor_flags import GorOption
+from launcher.gor.flags import GorOption
 
 
 def launch(*values: str) -> BuiltinLaunch:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from fuzz.__main__ import NOT_HERE, SEEDS, TARGETS, dictionary, outcome, seed_files
-from launcher import control_words, copied_head, framing, http_grammar, mirror, selector
+from launcher import copied_head, framing, http_grammar, mirror, selector
+from launcher.control import words as control_words
 from launcher.http_grammar import Framing, judge_framing
 from launcher.replay import frames, heads, hex_lines, modifiers, record_files, record_format, responses
 

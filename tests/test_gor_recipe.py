@@ -22,11 +22,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from launcher.gor import Gor, faults
-from launcher.gor_flags import GorOption, Word, parse_flags
-from launcher.gor_folder import install_helper, make_private_folder
-from launcher.gor_lines import known_line
-from launcher.gor_processes import GorProcess, environment, plan_processes
+from launcher.gor.binary import Gor, faults
+from launcher.gor.flags import GorOption, Word, parse_flags
+from launcher.gor.folder import install_helper, make_private_folder
+from launcher.gor.lines import known_line
+from launcher.gor.processes import GorProcess, environment, plan_processes
 from launcher.records import new_record
 
 PATIENCE_SECONDS = 30.0

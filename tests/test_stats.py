@@ -10,7 +10,7 @@ import pytest
 from launcher.builtin_launch import BuiltinLaunch, ReplayAccount
 from launcher.counters import FeedCounters, RelayCounters, TapCounters
 from launcher.feed import Feed, frames
-from launcher.gor_flags import GorOption
+from launcher.gor.flags import GorOption
 from launcher.log import log
 from launcher.mirror import Mirror, MirrorSettings
 from launcher.mirror_queue import Budget, MirrorQueue

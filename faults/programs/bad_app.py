@@ -1,4 +1,5 @@
-"""Apps that go wrong: `bad_app.py MODE`. Each answers `ok` as app.py does, but for what its mode says."""
+"""Apps that go wrong: `bad_app.py MODE WORK-US`. Each answers `ok` as app.py does, after so many microseconds of
+processor, but for what its mode says."""
 
 from __future__ import annotations
 
@@ -24,8 +25,9 @@ _SOCKETS = 5000
 class App:
     """One thread, one selector."""
 
-    def __init__(self, listener: socket.socket, mode: str) -> None:
+    def __init__(self, listener: socket.socket, mode: str, work_us: float) -> None:
         self.mode = mode
+        self.work_seconds = work_us / 1e6
         self.answers = 0
         self.is_stopping = False
         self.selector = selectors.DefaultSelector()
@@ -115,6 +117,9 @@ class App:
             connection.sendall(_EVENTS)
             self.streams.append(connection)
             return False
+        done_at = time.perf_counter() + self.work_seconds
+        while time.perf_counter() < done_at:
+            pass
         try:
             connection.sendall(_OK_LAST if self.is_stopping else _OK)
         except OSError:
@@ -132,13 +137,13 @@ def listening() -> socket.socket:
     return listener
 
 
-def serve(listener: socket.socket, mode: str) -> None:
-    app = App(listener, mode)
+def serve(listener: socket.socket, mode: str, work_us: float) -> None:
+    app = App(listener, mode, work_us)
     signal.signal(signal.SIGTERM, lambda *_: app.stop())
     app.run()
 
 
-def supervise(listener: socket.socket) -> None:
+def supervise(listener: socket.socket, work_us: float) -> None:
     """Workers that share the listener; the oldest is told to stop, and replaced, time and again."""
     workers: list[int] = []
     stopping: list[int] = []
@@ -147,7 +152,7 @@ def supervise(listener: socket.socket) -> None:
         while len(workers) < _WORKERS:
             pid = os.fork()
             if not pid:
-                serve(listener, "")
+                serve(listener, "", work_us)
                 os._exit(0)
             workers.append(pid)
         time.sleep(_WORKER_SECONDS)
@@ -159,18 +164,18 @@ def supervise(listener: socket.socket) -> None:
             os.wait()
 
 
-def main(mode: str) -> None:
+def main(mode: str, work_us: float) -> None:
     listener = listening()
     if mode == "workers":
-        supervise(listener)
+        supervise(listener, work_us)
         return
     kept = []
     if mode == "sockets":
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         kept = [socket.socket() for _ in range(min(_SOCKETS, hard - 200))]
-    serve(listener, mode)
+    serve(listener, mode, work_us)
     del kept
 
 
-main(sys.argv[1])
+main(sys.argv[1], float(sys.argv[2]))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from launcher.gor_flags import FLAGS, GorOption, Kind
-from launcher.gor_values import boolean, duration, integer
+from launcher.gor.flags import FLAGS, GorOption, Kind
+from launcher.gor.values import boolean, duration, integer
 from launcher.log import log
 from launcher.replay.inputs import Input
 from launcher.replay.inputs.file import FileInput, new_file_inputs

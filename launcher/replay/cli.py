@@ -20,7 +20,7 @@ from launcher.options import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
     from launcher.comparison.checks import Check
-    from launcher.gor_flags import GorOption, Word
+    from launcher.gor.flags import GorOption, Word
     from launcher.replay.by_hand import HandSettings
     from launcher.replay_protocol import ComparisonSettings
 
@@ -93,7 +93,7 @@ def _replay_by_hand(argv: Sequence[str]) -> int:
 
 def _hand_settings(argv: Sequence[str]) -> HandSettings:
     """Checks all words, and says what is to be warned of. Raises UsageError and ConfigurationError."""
-    from launcher.gor_flags import FLAGS, Word, is_output, parse_flags
+    from launcher.gor.flags import FLAGS, Word, is_output, parse_flags
     from launcher.replay.by_hand import INPUTS, HandSettings
     from launcher.replay.only_gors import REFUSED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 
-from launcher.gor_flags import FLAGS, Kind
+from launcher.gor.flags import FLAGS, Kind
 
 _HEAD = """\
 Usage: start-traffic-duplicator --replay OPTIONS...

@@ -136,7 +136,7 @@ def _param_limiter(values: Sequence[str]) -> Step:
 
 
 def _share(text: str) -> tuple[str, int]:
-    """`NAME:25%`, the form in which `gor_values` hands it on."""
+    """`NAME:25%`, the form in which `gor.values` hands it on."""
     name, _, percent = text.partition(":")
     return name, int(percent.removesuffix("%"))
 
@@ -252,7 +252,7 @@ MODIFIERS = (
 def build_modify(options: Mapping[str, Sequence[str]]) -> Modify | None:
     """What the options ask to be done with each request record; None if that is nothing.
 
-    The values are as `gor_values` has checked them. Raises GoSyntaxError for an expression that they
+    The values are as `gor.values` has checked them. Raises GoSyntaxError for an expression that they
     let through.
     """
     chosen = [modifier for modifier in MODIFIERS if options.get(modifier.option)]

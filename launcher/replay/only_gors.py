@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from launcher.gor_flag_table import FLAGS, OLD_FORMS
+from launcher.gor.flag_table import FLAGS, OLD_FORMS
 
 _LISTEN = "add --output-tcp HOST:28020 to it, and give --input-tcp :28020 to this"
 _CAPTURE = f"only a real gor captures packets (any release): {_LISTEN}"

@@ -1,6 +1,6 @@
 """gor's options, by gor's names, as the values that the replayer works with. Refuses by name what it does not have.
 
-The options come checked by `gor_flags.parse_flags`, which names where each of them stands.
+The options come checked by `gor.flags.parse_flags`, which names where each of them stands.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from types import MappingProxyType
 from urllib.parse import unquote_to_bytes
 
 from launcher.destinations import Destination, Limit, parse_destination
-from launcher.gor_flags import FLAGS
-from launcher.gor_values import boolean, duration, integer, size
+from launcher.gor.flags import FLAGS
+from launcher.gor.values import boolean, duration, integer, size
 from launcher.options import ConfigurationError
 from launcher.proxies import Proxy, UnusableProxy, proxy_for
 from launcher.replay.modifiers import MODIFIERS, Modify, build_modify, set_header_rule

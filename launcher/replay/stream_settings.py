@@ -1,4 +1,4 @@
-"""The settings of gor's files and of its TCP, from options that `gor_flags.parse_flags` has checked."""
+"""The settings of gor's files and of its TCP, from options that `gor.flags.parse_flags` has checked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from launcher.destinations import Limit, split_limit
-from launcher.gor_values import boolean, dialed, duration, integer, size, split_speed
+from launcher.gor.values import boolean, dialed, duration, integer, size, split_speed
 from launcher.options import ConfigurationError
 
 # gor's defaults.

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from launcher.gor import Gor
-from launcher.gor_flags import Word, parse_flags
+from launcher.gor.binary import Gor
+from launcher.gor.flags import Word, parse_flags
 from launcher.records import frame
 from launcher.replay.record_format import SEPARATOR
 from launcher.replay_protocol import Account, Closing, decode_line

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.gor import Gor
+from launcher.gor.binary import Gor
 from launcher.records import request_of
 from launcher.sampling import Peer, Sampler
 from launcher.selection import SampleBy

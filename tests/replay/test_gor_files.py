@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from launcher.gor import Gor
+from launcher.gor.binary import Gor
 from launcher.replay.record_format import SEPARATOR
 from tests.replay.harness import LONG_SECONDS, PROGRAM, ROOT
 

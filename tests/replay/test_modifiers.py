@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.fnv1a import fnv1a
-from launcher.gor_flags import Word, parse_flags
+from launcher.gor.flags import Word, parse_flags
 from launcher.replay.modifiers import MODIFIERS, build_modify
 
 META = b"1 abc 0 -1\n"

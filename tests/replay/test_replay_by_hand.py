@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import trio
 
-from launcher.gor_flags import FLAGS
+from launcher.gor.flags import FLAGS
 from launcher.replay.only_gors import REFUSED
 from tests.replay.by_hand import by_hand
 from tests.replay.harness import OK, PROGRAM, ROOT, Visit, destination

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.destinations import Limit
-from launcher.gor_flags import FLAGS, Word, parse_flags
+from launcher.gor.flags import FLAGS, Word, parse_flags
 from launcher.options import ConfigurationError
 from launcher.replay.settings import HttpOutputSettings, Settings, understand
 from launcher.replay_protocol import ReplaySettings

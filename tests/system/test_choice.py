@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.gor import Gor
+from launcher.gor.binary import Gor
 from launcher.sampling import place_of
 from tests.system import accounts
 from tests.system.launched import Product

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from launcher.gor import Gor
+from launcher.gor.binary import Gor
 from tests.system import accounts
 from tests.system.launched import Launched, Product
 from tests.system.load import Request, check_arrivals, check_bytes, chunked, request, send_all

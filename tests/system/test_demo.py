@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.gor import Gor
+from launcher.gor.binary import Gor
 from tests.system.launched import SYSTEM_PATH, Product
 from tests.system.sink import wait_until
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.gor import Gor
+from launcher.gor.binary import Gor
 from tests.system.accounts import feed_counters, outcomes, tap_counters
 from tests.system.launched import Launched, Product
 from tests.system.load import Request, check_arrivals, check_bytes, missing_ids, mixed_requests, request, send_all

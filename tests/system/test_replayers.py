@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.gor import Gor
+from launcher.gor.binary import Gor
 from launcher.splicing import PIPE_BYTES
 from tests.system import accounts
 from tests.system.launched import Launched, Product, free_port

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.gor import Gor
+from launcher.gor.binary import Gor
 from launcher.replay.record_format import SEPARATOR
 from tests.gors import NAMES, real_gor
 from tests.system.accounts import is_builtin, is_gor

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.gor import Gor, identify
+from launcher.gor.binary import Gor, identify
 from tests.needs import GOR, NAMESPACES, unavailable
 from tests.system import accounts
 from tests.system.launched import SYSTEM_PATH, Product

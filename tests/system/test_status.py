@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from launcher.gor import Gor
+from launcher.gor.binary import Gor
 from tests.needs import NAMESPACES, WRK, unavailable
 from tests.status_schema import check_schema
 from tests.system.asking import ask, control, figures

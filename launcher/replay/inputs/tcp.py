@@ -16,7 +16,7 @@ from contextlib import suppress
 
 import trio
 
-from launcher.gor_values import size
+from launcher.gor.values import size
 from launcher.listen_address import ListenAddress, parse_listen_address
 from launcher.replay.inputs import InputTally, Receive
 from launcher.replay.inputs.acceptor import Acceptor
@@ -108,5 +108,5 @@ class TcpInput:
 
 
 def new_tcp_input(value: str, single: Mapping[str, str]) -> TcpInput:
-    """The input for `value`, checked by `gor_flags`."""
+    """The input for `value`, checked by `gor.flags`."""
     return TcpInput(parse_listen_address(value), size(single.get("copy-buffer-size", "0")) or MAX_RECORD_BYTES)

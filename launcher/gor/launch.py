@@ -1,0 +1,120 @@
+"""Starts one gor and its helper behind a named pipe.
+
+A new pipe in the private folder each time: a second reader of an old one would start inside a record. It is opened
+for writing without O_RDWR, which would hide the reader's death, so gor's helper has to be there first: 14 to 31 ms.
+Then its name goes away. gor's lines are passed on if they are of a known form: in a panic it prints whole requests.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from launcher.child import DEVNULL, PIPE, Child, start
+from launcher.executable import CANNOT_EXECUTE, CannotStart
+from launcher.feed import Feed
+from launcher.gor.binary import Gor
+from launcher.gor.lines import known_line
+from launcher.gor.processes import GorProcess, environment
+from launcher.log import log
+from launcher.output_lines import read_lines
+from launcher.replayers import Running
+
+_READER_SECONDS = 5.0
+_POLL_SECONDS = 0.005
+_STILL_SECONDS = 0.5  # gor holds requests that nobody can count: it has done them when it uses no processor any more
+
+
+@dataclass
+class GorLaunch:
+    """What every process of one gor is started with."""
+
+    gor: Gor
+    process: GorProcess
+    folder: Path  # private, without a space in its path: gor splits the helper's command at spaces
+    helper: Sequence[str]
+    environ: Mapping[str, str]
+    memory_bytes: int
+    _starts: int = field(default=0, init=False)
+
+    final_statuses = frozenset({0})  # --exit-after; 2 is a refused flag, but a panic, too
+
+    async def start(self, readers: trio.Nursery) -> Running:
+        """Starts a gor and waits for its helper to read. Raises CannotStart."""
+        self._starts += 1
+        fifo = self.folder / f"{id(self)}-{self._starts}"
+        try:
+            os.mkfifo(fifo, 0o600)
+        except OSError as error:
+            raise CannotStart(CANNOT_EXECUTE, f"no pipe for gor in {self.folder}: {error.strerror}") from None
+        try:
+            child = await start(
+                self.process.argv(self.gor, [*self.helper, str(fifo)]),
+                environment(self.environ, self.memory_bytes),
+                stdin=DEVNULL, stdout=None if self.process.writes_stdout else PIPE, stderr=PIPE,
+            )  # fmt: skip
+            for stream in (child.stdout, child.stderr):
+                if stream is not None:
+                    readers.start_soon(self._pass_on, stream)
+            try:
+                return Running(child, await _open_when_read(fifo, child))
+            except OSError as error:  # no descriptor, or somebody has cleaned the folder
+                child.send_signal_to_group(signal.SIGKILL)
+                raise CannotStart(CANNOT_EXECUTE, f"no way into gor's pipe: {error.strerror}") from None
+            except BaseException:  # cancelled, too: nobody else would end it
+                child.send_signal_to_group(signal.SIGKILL)
+                raise
+        finally:
+            fifo.unlink(missing_ok=True)
+
+    async def finish(self, running: Running, feed: Feed, seconds: float) -> None:
+        """Waits until gor's processor time stands still; then the pipe's end ends helper and gor."""
+        used, still_since = -1, trio.current_time()
+        with trio.move_on_after(seconds):
+            while trio.current_time() - still_since < _STILL_SECONDS:
+                now_used = _processor_ticks(running.child.pid)
+                if now_used != used:
+                    used, still_since = now_used, trio.current_time()
+                await trio.sleep(_POLL_SECONDS)
+        feed.close()
+        running.child.send_signal(signal.SIGTERM)
+
+    def ended(self) -> None:
+        """gor keeps no account."""
+
+    async def _pass_on(self, stream: trio.abc.ReceiveStream) -> None:
+        async for line in read_lines(stream):
+            known = known_line(line.encode(), log.masked)
+            if known is not None:
+                log("gor-says", replayer=self.process.shown, line=known)
+
+
+async def _open_when_read(fifo: Path, child: Child) -> int:
+    """The pipe's write end, once gor's helper has opened the other one. Raises CannotStart."""
+    deadline = trio.current_time() + _READER_SECONDS
+    while child.is_running and trio.current_time() < deadline:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # fifo(7): nobody has opened it for reading yet
+                raise
+        await trio.sleep(_POLL_SECONDS)
+    child.send_signal_to_group(signal.SIGKILL)
+    status = await child.wait()
+    raise CannotStart(status, f"gor did not start to read (status {status})")
+
+
+def _processor_ticks(pid: int) -> int:
+    """User and system time of a process so far; 0 if there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])  # proc(5): utime and stime
