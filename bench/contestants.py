@@ -162,14 +162,15 @@ def place(folder: Path, answer_bytes: int, download_bytes: int) -> Iterator[Plac
 # ---- contestants --------------------------------------------------------------------------------------------------
 
 
-def launcher(*options: str) -> Callable[[Place], Iterator[Running]]:
+def launcher(*options: str, destinations: str = "--output-null") -> Callable[[Place], Iterator[Running]]:
     @contextmanager
     def ours(here: Place) -> Iterator[Running]:
         port, app_port = free_port(), free_port()
         answer = (here.folder / "app.http").read_text().replace(f":{here.app}", f":{app_port}")
         command = nginx(here.folder, "own", answer)
         gor_options = here.folder / "gor.options"
-        gor_options.write_text("--output-null\n")  # what a replayer sends on costs that process, and is not the relay's
+        # What a replayer sends on costs that process, and is not the relay's: with --output-null it sends nothing.
+        gor_options.write_text(destinations.format(sink=here.sink) + "\n")
         words = [FILE, "--gor-options", gor_options, "--app-port", str(app_port)]
         words += ["--host", "127.0.0.1", "--stats-interval", "0", *options, *command]
         with program(words, port, PORT=str(port)) as process:
