@@ -54,9 +54,11 @@ def control(change: Change, wanted: Wanted, environ: Mapping[str, str]) -> int:
     """Changes what is copied, and says what it was before."""
 
     def ask() -> None:
-        answer = choose(wanted, environ).ask("POST", "/control", str(change).encode())
+        launcher = choose(wanted, environ)
+        answer = launcher.ask("POST", "/control", str(change).encode())
         reason = f" ({answer['reason']})" if answer["reason"] else ""
-        print(escaped(f"{answer['change']} (was: {answer['was']}); state: {answer['state']}{reason}"))
+        whose = f"pid {launcher.pid}: " if launcher.pid else ""  # the only one is taken unasked: it is told which
+        print(escaped(f"{whose}{answer['change']} (was: {answer['was']}); state: {answer['state']}{reason}"))
 
     return told(ask)
 

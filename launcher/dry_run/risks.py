@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from launcher.destinations import Destination
 from launcher.gor.flags import GorOption, is_output
 from launcher.gor.options import destinations
+from launcher.options import format_size
 from launcher.plan import Plan
 from launcher.selection import SAFE_METHODS, listed
 
@@ -146,7 +147,15 @@ def _grace(found: Circumstances) -> Iterator[Risk]:
                    "later is lost, and so is the account of it", "--drain-timeout 25")  # fmt: skip
 
 
+def _buffer(found: Circumstances) -> Iterator[Risk]:
+    buffer, largest = found.plan.options.buffer, found.plan.max_request
+    if buffer < largest:
+        yield Risk("buffer", f"copies of over {format_size(buffer)} are dropped, and most while others wait: --buffer "
+                   f"holds no more, and --max-request allows {format_size(largest)}",
+                   f"--buffer {format_size(4 * largest)}")  # fmt: skip
+
+
 _LOOKS: tuple[Callable[[Circumstances], Iterator[Risk]], ...] = (
     _writes, _credentials, _clear_text, _unverified, _kept_host, _redirects, _recorded, _answers, _local_callers,
-    _grace,
+    _grace, _buffer,
 )  # fmt: skip

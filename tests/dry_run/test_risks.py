@@ -79,6 +79,7 @@ def test_what_is_taken_care_of_is_no_risk(risks, gor_options, argv, name):
         ("--output-file '/tmp/%Y.gor|10%' --output-stdout", [], {}, "recorded", "written to /tmp/%Y.gor and the log"),
         (f"{TO} --output-http-track-response", [], {}, "answers", "is kept"),
         (TO, ["--drain-timeout", "40"], {"DYNO": "web.1", "PORT": "5000"}, "grace", "killed 30 s after"),
+        (TO, ["--buffer", "1MiB"], {}, "buffer", "copies of over 1MiB are dropped"),
     ],
 )
 def test_each_risk_is_told_with_what_changes_it(risks, gor_options, argv, environ, name, words):

@@ -168,7 +168,7 @@ def test_each_change_under_load_is_kept_at_once_counted_and_logged_and_no_client
     with sink(tmp_path / "to") as to, mirrored(product, [to], tmp_path / "app") as launched:
         with sending(launched.port, requests, connections=16, pause_seconds=0) as traffic:
             traffic.wait_for(200)
-            assert control(product, launched, "off") == "off (was: on); state: off\n"
+            assert control(product, launched, "off") == f"pid {launched.pid}: off (was: on); state: off\n"
             offered = figures(product, launched)["requests"]["offered"]
             traffic.wait_for(len(traffic.sent) + 200)
             assert figures(product, launched)["requests"]["offered"] == offered
@@ -179,7 +179,7 @@ def test_each_change_under_load_is_kept_at_once_counted_and_logged_and_no_client
             assert told["requests"]["offered"] == offered
             assert told["requests"]["skipped_sample"] > 100
             said = control(product, launched, "sample", "100")
-            assert said == "sample 100 (was: sample 0); state: mirroring\n"
+            assert said == f"pid {launched.pid}: sample 100 (was: sample 0); state: mirroring\n"
             traffic.wait_for(len(traffic.sent) + 200)
         told = figures(product, launched)
         assert told["requests"]["seen"] == len(traffic.sent)
@@ -296,7 +296,8 @@ def test_one_that_is_found_alone_needs_no_telling_and_none_is_a_clear_message(pr
         launched.wait_for_output("started")
         inside = ["nsenter", "--net", "--target", str(launched.pid)]
         wait_until(lambda: ask(product, "--status", prefix=inside).returncode == 0, "an answer")
-        assert ask(product, "--control", "off", prefix=inside).stdout == "off (was: on); state: starting\n"
+        said = ask(product, "--control", "off", prefix=inside).stdout
+        assert said == f"pid {launched.pid}: off (was: on); state: starting\n"
         end(launched)
 
 
