@@ -13,20 +13,11 @@ from faults.scenario import BUFFER_BYTES, MIB, SPARE_BYTES, WORK_US, Scenario
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "reliability.md"
 _START, _END = "<!-- faults: `python3 build.py faults --write` writes this part -->", "<!-- /faults -->"
-_HEAD = f"""# What was done to it, and what clients saw
-
-Mirroring must not hurt the app, and nothing may be lost silently. Here both are put to the test, with real processes:
-[faults/](../faults/README.md) has the scenarios, and `python3 build.py faults` runs them.
-
-{_START}
-{_END}
-"""
 
 
 def write(results: Sequence[Result], skipped: Sequence[tuple[type[Scenario], str]], pairs: int) -> None:
     """Puts the tables into the file, and leaves what else it says as it is."""
-    text = FILE.read_text() if FILE.exists() else _HEAD
-    before, _, rest = text.partition(_START)
+    before, _, rest = FILE.read_text().partition(_START)
     after = rest.partition(_END)[2]
     FILE.write_text("\n".join([f"{before}{_START}", *_part(results, skipped, pairs), f"{_END}{after}"]))
 
