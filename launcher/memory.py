@@ -99,6 +99,32 @@ def resident_bytes(pid: int) -> int:
         return 0
 
 
+def tree_resident_bytes(pid: int) -> int:
+    """Of a process and of all that it, or what it has started, has started and that live. What they share counts for
+    each. A kernel without children files (proc(5), CONFIG_PROC_CHILDREN) tells of the process alone."""
+    total, left, seen = 0, [pid], {pid}
+    while left:
+        each = left.pop()
+        total += resident_bytes(each)
+        new = [child for child in _children(each) if child not in seen]
+        seen.update(new)
+        left += new
+    return total
+
+
+def _children(pid: int) -> Iterator[int]:
+    """A child is its thread's: every thread is asked."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return
+    for thread in threads:
+        try:
+            yield from map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+        except OSError:
+            continue  # it has ended
+
+
 def _own_cgroup(path: Path, controller: bytes) -> PurePosixPath:
     """Relative to the mount's root; the root itself if none is told, or one outside of what can be seen."""
     try:

@@ -211,7 +211,7 @@ def _replayer(replayer: Replayer) -> dict[str, object]:
         "kind": "builtin" if isinstance(replayer.launch, BuiltinLaunch) else "gor",
         "state": replayer.state,
         "pid": replayer.pid,
-        "memory_bytes": memory.resident_bytes(replayer.pid) if replayer.pid is not None else 0,
+        "memory_bytes": memory.tree_resident_bytes(replayer.pid) if replayer.pid is not None else 0,
         "memory_limit_bytes": replayer.memory_bytes,
         "restarts": replayer.restarts,
         "queue": {"records": queue.records, "used_bytes": queue.charged_bytes, "limit_bytes": queue.share_bytes},

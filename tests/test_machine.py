@@ -44,6 +44,28 @@ def test_memory_is_known():
     assert memory.resident_bytes(2**22 + 1) == 0  # above any pid
 
 
+GRANDPARENT = """
+import subprocess, sys, threading
+def start():
+    held = subprocess.Popen([sys.executable, "-c", "held = b'x' * 64_000_000; print(1, flush=True); input()"], stdin=0)
+    held.wait()
+threading.Thread(target=start).start()  # a child of that thread, and not of the first one
+"""
+
+
+def test_the_memory_of_a_process_can_be_told_with_that_of_all_that_it_has_started():
+    with subprocess.Popen(
+        [sys.executable, "-c", GRANDPARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdin is not None
+        process.stdout.readline()
+        alone, together = memory.resident_bytes(process.pid), memory.tree_resident_bytes(process.pid)
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert alone < 64_000_000 < together - alone
+    assert memory.tree_resident_bytes(process.pid) == 0
+
+
 def test_the_original_environment_is_what_the_process_was_given():
     code = "import os; os.environ.clear(); from launcher.environment import original_environ; print(original_environ())"
     given = {"A": "1", "B": "x=y", "C": "\udcff"}

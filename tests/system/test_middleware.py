@@ -21,6 +21,14 @@ for number, line in enumerate(sys.stdin.buffer):
         sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
 """
+GROWS = """
+import sys
+held = []
+for line in sys.stdin.buffer:
+    held.append(b"x" * 8_000_000)
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+"""
 HOLDS_BACK = "import sys\nsys.stdout.buffer.writelines(sys.stdin.buffer.readlines())\n"
 REQUESTS = mixed_requests(300)
 
@@ -66,6 +74,17 @@ def test_what_it_holds_when_the_platform_ends_all_processes_still_arrives(produc
             launched.wait()
             assert middleware_counters(launched) == {"given": 300, "taken": 300, "returned": 300}
         check_arrivals(REQUESTS, destination.arrivals(), at="the destination")
+
+
+def test_one_that_grows_is_bounded_by_the_replayer_s_memory(product: Product, tmp_path: Path) -> None:
+    with sink(tmp_path / "copies") as destination:
+        words = [*options(tmp_path, GROWS, destination.url), "--replayer-memory", "128MiB"]
+        with product.launch(words, command(tmp_path / "app")) as launched:
+            launched.wait_until_listening()
+            send_all(launched.port, REQUESTS[:30])
+            assert launched.wait_for_line("replayer-memory", level="warning")["bound"] == "128.0MiB"
+            assert launched.wait_for_line("replayer-restart")["status"] == "137"  # SIGKILL
+            launched.stop()
 
 
 def test_a_replayer_that_is_killed_takes_its_middleware_along_and_the_sums_hold(
