@@ -14,12 +14,16 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from fuzz.runs import append, read, run_of, table
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = ROOT / "fuzz" / "seeds"
 WORK = ROOT / ".build" / "fuzz"  # a folder a target: its corpus grows from run to run
+RUNS = WORK / "runs.jsonl"
 TARGETS = (
     "framer", "tap", "gor_options", "app_command", "responses", "frames", "records", "record_files", "hex_lines",
     "modifiers", "control",
@@ -34,6 +38,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}; all, unless named")
     parser.add_argument("--seconds", type=int, default=60, metavar="N", help="for each target (default: 60)")
     parser.add_argument("--input", type=Path, metavar="FILE", help="only this one, without atheris: what was found")
+    parser.add_argument("--report", action="store_true", help="only the table of all runs so far")
     parser.add_argument("--write-seeds", action="store_true", help="make fuzz/seeds anew from the tests' tables")
     arguments = parser.parse_args(argv)
     targets = arguments.targets or list(TARGETS)
@@ -46,6 +51,9 @@ def main(argv: Sequence[str]) -> int:
         )  # fmt: skip
     if arguments.write_seeds:
         write_seeds(targets)
+        return 0
+    if arguments.report:
+        print(table(read(RUNS), targets), end="")
         return 0
     if arguments.input:
         importlib.import_module(f"fuzz.{targets[0]}").check(arguments.input.read_bytes())
@@ -91,13 +99,18 @@ def fuzz(name: str, seconds: int) -> bool:
     command = [sys.executable, "-m", "fuzz.once", name, str(corpus), f"-dict={words}", f"-artifact_prefix={folder}/"]
     command += [f"-max_len={LONGEST_BYTES}", f"-max_total_time={seconds}", "-print_final_stats=1", *LIMITS]
     log = folder / "log"
+    began = time.monotonic()
     with log.open("wb") as file:
         status = subprocess.run(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT).returncode
     text = log.read_text(errors="replace")
-    say(f"fuzz {name}: {outcome(text)}: {'nothing found' if not status else f'FOUND SOMETHING (status {status})'}")
+    new = sorted(set(findings(folder)) - before)
+    ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    run = run_of(name, text, ended=ended, seconds=round(time.monotonic() - began, 1), found=len(new))
+    append(RUNS, run)
+    say(f"fuzz {name}: {run}: {'nothing found' if not status else f'FOUND SOMETHING (status {status})'}")
     if status:
         print(text[-3000:] if "Traceback" not in text else text[text.rindex("Traceback") :][:3000])
-    for path in sorted(set(findings(folder)) - before):
+    for path in new:
         shown = os.path.relpath(path, ROOT)
         say(f"the input is {shown}; again: python3 build.py fuzz {name} --input {shown}")
     return not status
@@ -105,14 +118,6 @@ def fuzz(name: str, seconds: int) -> bool:
 
 def findings(folder: Path) -> Iterator[Path]:
     return (path for kind in ("crash", "timeout", "oom", "leak") for path in folder.glob(f"{kind}-*"))
-
-
-def outcome(log: str) -> str:
-    """What libFuzzer says of a run at its end."""
-    executions = re.search(r"stat::number_of_executed_units:\s*(\d+)", log)
-    progress = re.findall(r"#(\d+)\s.*\bcov: (\d+).*\bcorp: (\d+)", log)
-    last, coverage, corpus = progress[-1] if progress else ("0", "0", "0")
-    return f"{int(executions[1] if executions else last):,} executions, coverage {coverage}, corpus {corpus}"
 
 
 def dictionary(words: Sequence[bytes]) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fuzz.__main__ import NOT_HERE, SEEDS, TARGETS, dictionary, outcome, seed_files
+from fuzz.__main__ import NOT_HERE, SEEDS, TARGETS, dictionary, seed_files
+from fuzz.runs import Run, append, read, run_of, table
 from launcher import copied_head, framing, http_grammar, mirror, selector
 from launcher.control import words as control_words
 from launcher.http_grammar import Framing, judge_framing
@@ -122,5 +123,19 @@ def test_the_outcome_is_what_libfuzzer_says_last():
         "#4096\tpulse  cov: 286 ft: 900 corp: 190/20Kb lim: 100 exec/s: 2000 rss: 45Mb\n"
         "stat::number_of_executed_units: 60108\n"
     )
-    assert outcome(log) == "60,108 executions, coverage 286, corpus 190"
-    assert outcome("") == "0 executions, coverage 0, corpus 0"
+    assert str(run_of("framer", log)) == "60,108 executions, coverage 286, corpus 190"
+    assert str(run_of("framer", "")) == "0 executions, coverage 0, corpus 0"
+
+
+def test_the_table_adds_up_what_the_runs_came_to(tmp_path: Path):
+    file = tmp_path / "runs.jsonl"
+    assert read(file) == []
+    for target, executions, coverage, found in (("tap", 1000, 50, 0), ("framer", 500, 70, 0), ("tap", 2000, 60, 1)):
+        append(file, Run(target, "2026-11-27T12:00:00Z", 1800, executions, coverage, 7, found))
+    assert table(read(file), ("framer", "tap", "records")) == (
+        "| target | executions | minutes | coverage | corpus |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        "| `framer` | 500 | 30 | 70 | 7 |\n"
+        "| `tap` | 3,000 | 60 | 60 | 7 |\n"
+        "\nIn all: 3,500 executions in 1.5 hours; 1 input broke a promise.\n"
+    )
