@@ -49,7 +49,10 @@ def seeds() -> dict[str, bytes]:
     """The framer's cases, each with an app that declines, accepts, or says nothing in time."""
     answers = (b"HTTP/1.1 103 E\r\n\r\nHTTP/1.1 404 N\r\n\r\n" * 2, b"HTTP/1.1 101 S\r\n\r\n", b"")
     cases = [case for case in CASES if len(case.data) < 1000]
+    two = b"POST / HTTP/1.1\r\nX: abcdef\r\nContent-Length: 5\r\n\r\nabcdeGET / HTTP/1.1\r\nX: abcdefghijklmnop\r\n\r\n"
     return {
+        "no room for a request unless it comes alone": bytes([3, 0, 0, 0, 0, 52, 0, 200]) + two,
+    } | {
         case.name: bytes([number % 4 + 4 * (number % 7), number % 3 + 3 * (number % 4), 0, number % 5, 0, 7, 0, 29])
         + case.data + APP + answers[number % 3]
         for number, case in enumerate(cases)
@@ -136,7 +139,10 @@ def check(data: bytes) -> Hashable:
     counters = scene.run(pieces, unseen=False)
     originals = completed_requests(stream)
     assert_copies_are_those_requests(scene, originals, counters)
-    assert scene.run(pieces, unseen=True) == counters, "it matters whether a body that is not copied is seen"
+    unseen = scene.run(pieces, unseen=True)
+    assert unseen["seen"] == counters["seen"]
+    if scene.buffer_bytes == AMPLE:  # a smaller one may have no room for two requests at once, but for each by itself
+        assert unseen == counters, "it matters whether a body that is not copied is seen"
     if scene.buffer_bytes == AMPLE and scene.raises_after is None:
         assert scene.run([stream] if stream else [], unseen=False) == counters, "the counters depend on the cuts"
     return tuple(name for name, value in counters.items() if value)

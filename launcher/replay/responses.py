@@ -30,7 +30,7 @@ _BLANK_LINE = re.compile(rb"\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _FOLDED_FIRST_FIELD = re.compile(rb"[^\n]*\n[ \t]")
 _FRAMING = re.compile(rb"\n(content-length|transfer-encoding|connection):([^\r\n]*)", re.IGNORECASE)
-_LOCATION = re.compile(rb"\nlocation:[ \t]*([^\r\n]*?)[ \t]*\r?\n", re.IGNORECASE)
+_LOCATION = re.compile(rb"\nlocation:([^\r\n]*)", re.IGNORECASE)
 _LENGTH = re.compile(rb"[0-9]{1,20}")
 _CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,20})(?:;[^\n]*)?[ \t]*\r\n")
 
@@ -135,7 +135,7 @@ class ResponseReader:
         if self._listener is not None:
             self._listener.add_head(head)
         if 300 <= self._status < 400 and (location := _LOCATION.search(head)):
-            self._location = location[1]
+            self._location = location[1].strip(b" \t")
         is_http10 = match[1] == b"0"
         self._keeps_alive = (
             b"close" not in connection

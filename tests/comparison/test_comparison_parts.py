@@ -133,6 +133,11 @@ def test_what_there_is_no_time_to_look_into_is_skipped_before_anything_is_known_
     ({"t": 1767225600}, {"t": 1867225600}, {("$.t", "value")}),
     ({"t": "production-cluster"}, {"t": "development-server"}, {("$.t", "value")}),
     ("x", 1, {("$", "type string → number")}),
+    ({"t": 4e9}, {"t": 4e9 - 1}, {("$.t", "value")}),
+    (json.loads("[NaN, 1]"), json.loads("[NaN, 1]"), set()),
+    ([float("inf")], [1], {("$[]", "value")}),
+    ([1], [-float("inf")], {("$[]", "value")}),
+    ([10**4000], [1.5], {("$[]", "value")}),
     (float("nan"), float("nan"), set()),
 ])  # fmt: skip
 def test_two_json_bodies_differ_by_path_and_kind(one, two, expected):
@@ -166,8 +171,58 @@ def test_deep_and_wide_json_is_cut_not_followed():
         deep, other = [deep], [other]
     assert json_differences(deep, other)
     wide = {f"k{chr(97 + number % 26)}{chr(97 + number // 26)}": 1 for number in range(600)}
-    assert len(json_differences(wide, dict.fromkeys(wide, 2))) <= 700
-    assert len(json_differences([wide], [dict.fromkeys(wide, 2)])) <= bodies.MAX_PATHS + 700
+    for one, two in ((wide, dict.fromkeys(wide, 2)), (wide, {}), ({}, wide), ([wide], [dict.fromkeys(wide, 2)])):
+        found = json_differences(one, two)
+        assert bodies.MORE in found
+        assert len(found) == bodies.MAX_PATHS + 1
+
+
+def test_blanks_around_json_mean_nothing():
+    baseline, candidate = (
+        fill(new_comparison().new_answer(), data, headers={"Content-Type": "application/json"})
+        for data in (b'\r\n {"a": 1}', b'{"a": 1}\n')
+    )
+    assert judge(baseline, candidate, Ignored())[2:] == (set(), "json")
+
+
+def test_a_pair_that_differs_in_many_places_makes_one_example(monkeypatch):
+    """Its digests are of the whole bodies."""
+    comparison = new_comparison()
+    made = []
+    monkeypatch.setattr(comparison, "_example", lambda *pair: made.append(pair) or {})
+    for role in range(3):
+        comparison.ended(role, record(1), fill(comparison.new_answer(), dict.fromkeys("abcdefgh", role // 2)))
+    assert len(made) == 1
+    assert len(comparison.report()["candidates"][0]["differences"]) == 8
+
+
+def test_the_order_of_keys_means_nothing_however_deep():
+    one, two = '{"a":' * 90 + '{"x":1,"y":[2]}' + "}" * 90, '{"a":' * 90 + '{"y":[2],"x":1}' + "}" * 90
+    assert json_differences(json.loads(one), json.loads(two)) == set()
+    assert json_differences([json.loads(one), True], [json.loads(two), 1])
+
+
+def test_json_that_is_too_much_to_look_through_is_not_told(monkeypatch):
+    monkeypatch.setattr(bodies, "MAX_NODES", 50)
+    monkeypatch.setattr(bodies, "MAX_COMPARED_BYTES", 0)
+    with pytest.raises(Undecodable):
+        json_differences([1, [[2]] * 99], [1, [[2]] * 99])
+    one, two = [{"a": 1, "b": [2]}] * 9, [{"b": [2], "a": 1}] * 9
+    baseline, candidate = (fill(new_comparison().new_answer(), each) for each in (one, two))
+    assert judge(baseline, candidate, Ignored()).bodies == "json"
+    monkeypatch.setattr(bodies, "MAX_NODES", 5)
+    assert judge(baseline, candidate, Ignored())[2:] == (set(), "too_large")
+
+
+def test_what_whole_values_cost_to_compare_is_bounded(monkeypatch):
+    """Each level would do it again with all that is below."""
+    walks = []
+    monkeypatch.setattr(bodies, "MAX_COMPARED_BYTES", 10_000)
+    monkeypatch.setattr(bodies, "_Walk", lambda walk=bodies._Walk: walks.append(walk()) or walks[-1])
+    one, two = ("[1," * 60 + f"[{'1,' * 1000}{last}]" + "]" * 60 for last in (1, 2))
+    [(_, how)] = json_differences(json.loads(one), json.loads(two))
+    assert how == "value"
+    assert walks[0].compared_bytes < 10_000 + 20_000
 
 
 def test_json_that_is_too_deep_to_parse_is_compared_by_its_bytes():
@@ -180,6 +235,7 @@ def test_json_that_is_too_deep_to_parse_is_compared_by_its_bytes():
 
 @pytest.mark.parametrize(("coding", "pack"), [
     ("gzip", gzip.compress), ("x-gzip", gzip.compress), ("deflate", zlib.compress), ("", bytes), ("identity", bytes),
+    ("gzip", lambda body: gzip.compress(body[:3]) + gzip.compress(body[3:])),
     ("deflate", lambda data: zlib.compress(data, wbits=-15)),
 ])  # fmt: skip
 def test_codings_are_undone(coding, pack):
@@ -187,7 +243,8 @@ def test_codings_are_undone(coding, pack):
 
 
 @pytest.mark.parametrize(("body", "coding"), [
-    (b"x", b"br"), (b"x", b"zstd"), (b"no gzip", b"gzip"), (gzip.compress(b"x" * 1000)[:-9], b"gzip"),
+    (b"x", b"br"), (b"x", b"zstd"), (b"no gzip", b"gzip"), (gzip.compress(b"x") + b"y", b"gzip"),
+    (zlib.compress(b"x") + b"y", b"deflate"), (gzip.compress(b"x" * 1000)[:-9], b"gzip"),
     (gzip.compress(bytes(bodies.MAX_DECODED_BYTES + 1)), b"gzip"),
 ])  # fmt: skip
 def test_what_is_broken_too_large_or_in_another_coding_is_undecodable(body, coding):
@@ -237,10 +294,20 @@ def head(*lines: str) -> bytes:
     (["Set-Cookie: s=1; Path=/; HttpOnly"], ["Set-Cookie: s=1; Path=/"], {("header:set-cookie", "value")}),
     (["Location: http://a/users/1"], ["Location: http://b:81/users/2"], set()),
     (["Location: /users/1"], ["Location: /login"], {("header:location", "value")}),
+    (["Content-Type: text/html ; charset=\"UTF-8\""], ["Content-Type: text/html;charset=utf-8"], set()),
+    (["Content-Type: text/html; charset=utf-8"], ["Content-Type: text/html"], {("header:content-type", "value")}),
     (["Set-Cookie: a=1", "Set-Cookie: b=1"], ["Set-Cookie: b=2", "Set-Cookie: a=2"], set()),
 ])  # fmt: skip
 def test_two_heads_differ_in_what_their_authors_chose(one, two, expected):
     assert header_differences(head(*one), head(*two), frozenset()) == expected
+
+
+@pytest.mark.parametrize("line", ["Content-Type: a{}b", "Location: b{}", "Location: /a{}b", "Vary: a{}b"])
+@pytest.mark.parametrize("filling", [" ", "a", ";", "; charset", ","])
+def test_a_head_of_64_kb_takes_no_quadratic_time(line, filling):
+    """That would be half a minute."""
+    heads = [head(line.format(filling * (60_000 // len(filling)) + end)) for end in ("x", "y")]
+    assert len(header_differences(*heads, frozenset())) <= 1
 
 
 def test_a_header_is_found_whatever_its_case_and_only_as_a_whole_name():

@@ -15,13 +15,15 @@ from collections.abc import Iterator
 from typing import Any
 
 MAX_DECODED_BYTES = 8 * 1024**2
-MAX_DEPTH = 64
-MAX_PATHS = 64  # of one pair; the rest is `$...`
+MAX_DEPTH = 64  # to which shortcuts are taken
+MAX_PATHS = 64  # of one pair; the rest is MORE
 MAX_NODES = 200_000  # of one pair that are looked at
+MAX_COMPARED_BYTES = 4 * MAX_DECODED_BYTES  # of one pair, by shortcuts
 _LONGEST_KEY = 40
 _LONGEST_PATH = 200
 
 Difference = tuple[str, str]  # path, how
+MORE = ("$...", "more")
 
 _KEY = re.compile(r"[$@_]{0,2}[A-Za-z](?:[A-Za-z_$:.-]|[0-9](?![0-9]{3}))*")  # no more than three digits together
 _JSON_TYPE = re.compile(rb"[^;]*[/+]json\s*(?:;.*)?", re.IGNORECASE)
@@ -33,6 +35,7 @@ _VOLATILE = re.compile(  # what is made anew for each answer: an UUID, a time, a
     r"|(?P<jwt>eyJ[\w-]+\.[\w-]+\.[\w-]*)"
     r"|(?P<token>(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_+/=-]{16,})"
 )
+_GZIP = 31  # zlib's window_bits for it
 _SECONDS = range(10**9, 4 * 10**9)  # a time in Unix seconds, 2001 to 2096
 _SAME_MOMENT = 120.0
 
@@ -47,7 +50,7 @@ def decoded(body: bytes, coding: bytes) -> bytes:
     if coding in (b"", b"identity") or not body:
         return body
     if coding in (b"gzip", b"x-gzip"):
-        return _inflated(body, 31)
+        return _inflated(body, _GZIP)
     if coding == b"deflate":  # zlib's form as it should be, or raw as some send it: RFC 9110 §8.4.1.2
         try:
             return _inflated(body, 15)
@@ -57,13 +60,18 @@ def decoded(body: bytes, coding: bytes) -> bytes:
 
 
 def _inflated(body: bytes, window_bits: int) -> bytes:
-    inflater = zlib.decompressobj(window_bits)
-    try:
-        data = inflater.decompress(body, MAX_DECODED_BYTES)
-    except zlib.error as error:
-        raise Undecodable("broken") from error
-    if not inflater.eof:
-        raise Undecodable("too large" if len(data) >= MAX_DECODED_BYTES else "broken")
+    data = b""
+    while body:  # gzip's members may follow one another: RFC 1952 §2.2
+        inflater = zlib.decompressobj(window_bits)
+        try:
+            data += inflater.decompress(body, MAX_DECODED_BYTES - len(data) + 1)
+        except zlib.error as error:
+            raise Undecodable("broken") from error
+        if len(data) > MAX_DECODED_BYTES:
+            raise Undecodable("too large")
+        if not inflater.eof or (inflater.unused_data and window_bits != _GZIP):
+            raise Undecodable("broken")
+        body = inflater.unused_data
     return data
 
 
@@ -80,75 +88,102 @@ def parsed(body: bytes) -> Any:
         raise ValueError("too deep") from None
 
 
+class _Walk:
+    """What was found so far, and what it has cost."""
+
+    def __init__(self) -> None:
+        self.found: set[Difference] = set()
+        self.nodes = 0
+        self.compared_bytes = 0
+
+    def add(self, path: str, how: str) -> None:
+        self.found.add((path, how) if len(self.found) < MAX_PATHS else MORE)
+
+    @property
+    def is_over(self) -> bool:
+        return self.nodes > MAX_NODES or MORE in self.found
+
+    def has_shortcuts(self, depth: int) -> bool:
+        """Whether whole values are still compared at once: each level does it again with all that is below."""
+        return depth < MAX_DEPTH and self.compared_bytes < MAX_COMPARED_BYTES
+
+
 def json_differences(baseline: Any, other: Any) -> set[Difference]:
-    """Where and how two JSON values differ: `type`, `value`, `volatile`, `missing`, `extra`, `length` or `order`."""
-    found: set[Difference] = set()
-    nodes = 0
+    """Where and how two JSON values differ: `type`, `value`, `volatile`, `missing`, `extra`, `length` or `order`.
+
+    Raises Undecodable if there are none as far as it looks, and it does not look to the end."""
+    walk = _Walk()
     waiting: list[tuple[str, Any, Any, int]] = [("$", baseline, other, 0)]
-    while waiting:
+    while waiting and not walk.is_over:
         path, one, two, depth = waiting.pop()
-        nodes += 1
-        if nodes > MAX_NODES or len(found) >= MAX_PATHS:
-            found.add(("$...", "more"))
-            break
+        walk.nodes += 1
         kind, two_kind = _type(one), _type(two)
         if kind != two_kind:
-            found.add((path, f"type {kind} → {two_kind}"))
+            walk.add(path, f"type {kind} → {two_kind}")
         elif kind == "object":
-            waiting += _members(path, one, two, depth, found)
+            waiting += _members(path, one, two, depth, walk)
         elif kind == "array":
-            waiting += _elements(path, one, two, depth, found)
+            waiting += _elements(path, one, two, depth, walk)
         elif one != two and (one == one or two == two):  # NaN is not equal to itself
-            found.add((path, "volatile" if _is_volatile(one, two) else "value"))
-    return found
+            walk.add(path, "volatile" if _is_volatile(one, two) else "value")
+    if waiting:
+        if not walk.found:
+            raise Undecodable("too much to look through")
+        walk.found.add(MORE)
+    return walk.found
 
 
 def _members(
-    path: str, one: dict[str, Any], two: dict[str, Any], depth: int, found: set[Difference]
+    path: str, one: dict[str, Any], two: dict[str, Any], depth: int, walk: _Walk
 ) -> Iterator[tuple[str, Any, Any, int]]:
     for key, value in one.items():
+        if walk.is_over:
+            return
         if key not in two:
-            found.add((_below(path, key), "missing"))
-        elif not _is_same(value, two[key]):
-            if depth >= MAX_DEPTH:
-                found.add((_below(path, key), "value"))
-            else:
-                yield _below(path, key), value, two[key], depth + 1
-    if len(two) > len(one) or two.keys() - one.keys():
-        for key in two.keys() - one.keys():
-            found.add((_below(path, key), "extra"))
+            walk.add(_below(path, key), "missing")
+        elif not _is_same(value, two[key], depth, walk):
+            yield _below(path, key), value, two[key], depth + 1
+    for key in two:
+        if walk.is_over:
+            return
+        if key not in one:
+            walk.add(_below(path, key), "extra")
 
 
 def _elements(
-    path: str, one: list[Any], two: list[Any], depth: int, found: set[Difference]
+    path: str, one: list[Any], two: list[Any], depth: int, walk: _Walk
 ) -> Iterator[tuple[str, Any, Any, int]]:
     if len(one) != len(two):
-        found.add((path, "length"))
+        walk.add(path, "length")
         return
-    if len(one) > 1 and _is_shuffled(one, two):
-        found.add((path, "order"))
+    if len(one) > 1 and walk.has_shortcuts(depth) and _is_shuffled(one, two, walk):
+        walk.add(path, "order")
         return
     below = f"{path}[]"[:_LONGEST_PATH]
-    if depth >= MAX_DEPTH:
-        if one != two:
-            found.add((below, "value"))
-        return
     for value, other in zip(one, two, strict=True):
-        if not _is_same(value, other):
+        if not _is_same(value, other, depth, walk):
             yield below, value, other, depth + 1
 
 
-def _is_same(value: Any, other: Any) -> bool:
+def _is_same(value: Any, other: Any, depth: int, walk: _Walk) -> bool:
     """Whether there is nothing to look for below. To Python true equals 1, to marshal it does not; marshal minds the
     order of keys, so what it does not find the same may be so nevertheless."""
-    if value != other or type(value) is not type(other):
+    if not isinstance(value, (dict, list)):
+        return type(value) is type(other) and bool(value == other)
+    if not walk.has_shortcuts(depth) or type(value) is not type(other) or value != other:
         return False
-    return not isinstance(value, (dict, list)) or marshal.dumps(value, 2) == marshal.dumps(other, 2)
+    ours, theirs = marshal.dumps(value, 2), marshal.dumps(other, 2)
+    walk.compared_bytes += len(ours) + len(theirs)
+    return ours == theirs
 
 
-def _is_shuffled(one: list[Any], two: list[Any]) -> bool:
+def _is_shuffled(one: list[Any], two: list[Any], walk: _Walk) -> bool:
     """Whether the same elements stand in another order."""
-    return one != two and sorted(map(repr, one)) == sorted(map(repr, two))
+    if one == two:
+        return False
+    ours, theirs = sorted(map(repr, one)), sorted(map(repr, two))
+    walk.compared_bytes += sum(map(len, ours)) + sum(map(len, theirs))
+    return ours == theirs
 
 
 def _type(value: Any) -> str:
@@ -171,8 +206,10 @@ def _is_volatile(one: Any, two: Any) -> bool:
         second = _VOLATILE.fullmatch(two) if first else None
         return bool(first and second and first.lastgroup == second.lastgroup and abs(len(one) - len(two)) <= 8)
     if isinstance(one, (int, float)) and isinstance(two, (int, float)):
-        unit = 1000.0 if one > _SECONDS[-1] else 1.0
-        return int(one / unit) in _SECONDS and abs(one - two) / unit <= _SAME_MOMENT
+        before, after = min(one, two), max(one, two)  # any numbers: infinite ones, and integers that are no float
+        unit = 1000 if after > _SECONDS[-1] else 1
+        is_time = _SECONDS[0] * unit <= before and after <= _SECONDS[-1] * unit
+        return is_time and after - before <= _SAME_MOMENT * unit
     return False
 
 

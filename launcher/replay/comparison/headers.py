@@ -19,7 +19,6 @@ COMPARED = frozenset({
 })  # fmt: skip
 _UNORDERED = frozenset({b"vary", b"allow", b"access-control-allow-methods", b"access-control-allow-headers"})
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
-_CHARSET = re.compile(rb'\s*;\s*charset\s*=\s*"?([^";\s]+)"?', re.IGNORECASE)
 
 Difference = tuple[str, str]  # where, how
 
@@ -75,11 +74,22 @@ def _meaning(name: bytes, value: bytes) -> bytes:
         names = sorted(attribute.partition(b"=")[0].strip().lower() for attribute in attributes)
         return b";".join([cookie.partition(b"=")[0].strip(), *names])
     if name == b"location":
-        return shape_of(_ORIGIN.sub("", value.decode("ascii", "replace"), count=1)).encode()
+        return shape_of(_without_origin(value.decode("ascii", "replace"))).encode()
     if name == b"content-type":
-        return _CHARSET.sub(lambda match: b";charset=" + match[1].lower(), value).lower()
+        return b";".join(map(_parameter, value.lower().split(b";")))
     if name in _UNORDERED:
         return b",".join(sorted(word.strip().lower() for word in value.split(b",")))
     if name == b"content-security-policy":
         return re.sub(rb"'nonce-[^']*'", b"'nonce'", value)
     return value
+
+
+def _parameter(text: bytes) -> bytes:
+    """One of a content type's, or the type itself, as all would write it."""
+    name, equals, value = text.partition(b"=")
+    return name.strip() + equals + value.strip().strip(b'"')
+
+
+def _without_origin(url: str) -> str:
+    origin = _ORIGIN.match(url)
+    return url[origin.end() :] if origin else url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from launcher.replay.comparison.headers import header, header_differences
 
 Difference = tuple[str, str]
 _NOTHING: frozenset[Difference] = frozenset()
-_SNIFFED = (b"{", b"[")
+_SNIFFED = re.compile(rb"[ \t\r\n]*[{\[]")
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,13 @@ def _body_differences(baseline: Answer, other: Answer) -> tuple[set[Difference],
     if one == two:
         return set(), "equal"
     types = header(baseline.head, b"content-type"), header(other.head, b"content-type")
-    if all(is_json(each) or not each for each in types) and one[:1] in _SNIFFED and two[:1] in _SNIFFED:
+    if all(is_json(each) or not each for each in types) and _SNIFFED.match(one) and _SNIFFED.match(two):
         try:
             return json_differences(_value(baseline, one), _value(other, two)), "json"
         except (ValueError, RecursionError):
             pass  # no JSON, or deeper than anything sensible
+        except Undecodable:
+            return set(), "too_large"
     return {("body", "value")}, "bytes"
 
 

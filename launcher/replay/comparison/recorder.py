@@ -11,7 +11,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from launcher.comparison.report import REPORT_VERSION
@@ -124,7 +124,7 @@ class Comparison:
         for candidate in self._candidates:
             answer = answers[candidate.role]
             judgement = self._judge(baseline, answer, looks)
-            example = partial(self._new_example, record, baseline, answer)
+            example = cache(partial(self._new_example, record, baseline, answer))  # however much differs
             candidate.add(endpoint, (baseline, answer), judgement, noise, example, now)
 
     def _judge(self, baseline: Answer, other: Answer, looks: bool) -> Judgement:
