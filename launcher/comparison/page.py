@@ -6,14 +6,15 @@ opens is a `details`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from launcher.comparison.findings import Finding, Slowness
+from launcher.comparison.findings import Finding
 from launcher.comparison.page_style import STYLE
 from launcher.comparison.plots import bar, duration, latency_curves
 from launcher.comparison.sketches import Sketch
+from launcher.comparison.slowness import Slowness
 from launcher.comparison.statistics import bootstrap, quantiles_of_differences
 from launcher.comparison.verdict import LEAST_PAIRS, MISMATCHES, PERCENTS, CandidateVerdict, Verdict
 
@@ -106,22 +107,35 @@ def _figures(verdict: Verdict, candidate: CandidateVerdict) -> str:
         share = candidate.mismatch(kind)
         low, high = share.interval
         rows.append([
-            f"{_MISMATCH_NAMES[kind]} mismatch", f"{share.value:.3%}", f"{low:.3%} to {high:.3%}", f"{share.total:,}"
+            f"{_MISMATCH_NAMES[kind]} mismatch", f"{share.value:.3%}", f"{low:.3%} to {high:.3%}",
+            f"{candidate.noise_mismatch(kind):.3%}", f"{share.total:,}",
         ])  # fmt: skip
     count = f"{candidate.overall.candidate.count:,}"
     for percent, (low, high) in zip(PERCENTS, candidate.ratio_intervals, strict=False):
         rows.append([
-            f"p{percent}, by the baseline's", f"{candidate.ratio(percent):.3f}", f"{low:.3f} to {high:.3f}", count
+            f"p{percent}, by the baseline's", f"{candidate.ratio(percent):.3f}", f"{low:.3f} to {high:.3f}",
+            _or_dash(candidate.noise_ratio(percent), "{:.3f}".format), count,
         ])  # fmt: skip
     shares = tuple(percent / 100 for percent in PERCENTS)
     differences = quantiles_of_differences(shares)
     intervals = bootstrap(candidate.sample, differences)
-    for percent, value, (low, high) in zip(PERCENTS, differences(candidate.sample), intervals, strict=False):
+    noise = differences(candidate.noise_sample) if candidate.noise_sample else [None] * len(shares)
+    for percent, value, (low, high), other in zip(
+        PERCENTS, differences(candidate.sample), intervals, noise, strict=False
+    ):
         rows.append([
             f"p{percent} of what it took longer", duration(value), f"{duration(low)} to {duration(high)}",
-            f"{len(candidate.sample):,} drawn",
+            _or_dash(other, duration), f"{len(candidate.sample):,} drawn",
         ])  # fmt: skip
-    return _table(f"Figures of {candidate.name}", ["figure", "value", "95 % interval", "n"], rows, {1, 2, 3})
+    heads = ["figure", "value", "95 % interval", "baselines", "n"]
+    if not candidate.has_noise_baseline:
+        del heads[3]
+        rows = [[*row[:3], row[4]] for row in rows]
+    return _table(f"Figures of {candidate.name}", heads, rows, {*range(1, len(heads))})
+
+
+def _or_dash(value: float | None, shown: Callable[[float], str]) -> str:
+    return "–" if value is None else shown(value)
 
 
 def _findings(candidate: CandidateVerdict) -> Iterable[str]:

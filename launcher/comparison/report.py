@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 REPORT_VERSION = 1
+TOLD = frozenset({"equal", "json", "bytes"})  # ways in which two bodies were compared; others say why they were not
 MAX_REPORT_BYTES = 256 * 1024  # a line of the account pipe
 # Endpoints, differences, and pairs of a sample: what is shown at most, and what instead if that would be too long.
 DETAILS = ((60, 200, 128), (40, 120, 64), (20, 60, 32), (10, 30, 0), (0, 10, 0))

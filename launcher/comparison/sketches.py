@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Mapping
+from typing import Generic, TypeVar
 
 RELATIVE_ERROR = 0.01
 _GROWTH = math.log1p(2 * RELATIVE_ERROR)
@@ -17,6 +18,13 @@ _MOST_MICROSECONDS = 3600e6
 LAST_BUCKET = math.ceil(math.log(_MOST_MICROSECONDS) / _GROWTH)
 
 Pair = tuple[int, int]  # microseconds: the baseline's, the candidate's
+Triple = tuple[int, int, int]  # and the second baseline's; 0 if there is none
+Item = TypeVar("Item")
+
+
+def bucket_of(microseconds: int) -> int:
+    """Where a time belongs."""
+    return min(int(math.log(microseconds) / _GROWTH), LAST_BUCKET) if microseconds > 1 else 0
 
 
 class Sketch:
@@ -31,10 +39,13 @@ class Sketch:
 
     def add(self, microseconds: int) -> None:
         """One more."""
+        self.add_to(bucket_of(microseconds), microseconds)
+
+    def add_to(self, bucket: int, microseconds: int) -> None:
+        """One more, whose bucket is known."""
         self.count += 1
         if microseconds > self.most:
             self.most = microseconds
-        bucket = min(int(math.log(microseconds) / _GROWTH), LAST_BUCKET) if microseconds > 1 else 0
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
 
     def merge(self, other: Sketch) -> None:
@@ -79,40 +90,40 @@ class Sketch:
         return sketch
 
 
-class Sample:
-    """At most `size` pairs of all that were added."""
+class Sample(Generic[Item]):
+    """At most `size` of all that were added."""
 
-    __slots__ = ("_draw", "_size", "pairs", "seen")
+    __slots__ = ("_draw", "_size", "items", "seen")
 
     def __init__(self, size: int, draw: random.Random) -> None:
         self._size = size
         self._draw = draw
-        self.pairs: list[Pair] = []
+        self.items: list[Item] = []
         self.seen = 0
 
-    def add(self, pair: Pair) -> None:
+    def add(self, item: Item) -> None:
         """One more."""
         self.seen += 1
-        if len(self.pairs) < self._size:
-            self.pairs.append(pair)
+        if len(self.items) < self._size:
+            self.items.append(item)
         elif (place := int(self._draw.random() * self.seen)) < self._size:
-            self.pairs[place] = pair
+            self.items[place] = item
 
-    def merge(self, other: Sample) -> None:
+    def merge(self, other: Sample[Item]) -> None:
         """Takes from both as many as their shares of all that were seen."""
         seen = self.seen + other.seen
-        if len(self.pairs) + len(other.pairs) <= self._size:
-            self.pairs += other.pairs
+        if len(self.items) + len(other.items) <= self._size:
+            self.items += other.items
         elif seen:
-            ours = min(round(self._size * self.seen / seen), len(self.pairs))
-            theirs = min(self._size - ours, len(other.pairs))
-            self.pairs = self._draw.sample(self.pairs, ours) + self._draw.sample(other.pairs, theirs)
+            ours = min(round(self._size * self.seen / seen), len(self.items))
+            theirs = min(self._size - ours, len(other.items))
+            self.items = self._draw.sample(self.items, ours) + self._draw.sample(other.items, theirs)
         self.seen = seen
 
 
-def spread(pairs: Iterable[Pair]) -> list[int]:
-    """Pairs as a flat list, as plain JSON has them."""
-    return [number for pair in pairs for number in pair]
+def spread(triples: Iterable[Triple]) -> list[int]:
+    """The pairs in them as a flat list, as plain JSON has them."""
+    return [number for triple in triples for number in triple[:2]]
 
 
 def gathered(flat: list[int]) -> list[Pair]:

@@ -35,12 +35,15 @@ def _candidate(candidate: CandidateVerdict) -> Iterator[str]:
     for kind in MISMATCHES:
         share = candidate.mismatch(kind)
         low, high = share.interval
-        yield f"  {kind:<8} mismatch {share.value:>9.3%}   95 %: {low:.3%} to {high:.3%}"
+        among = f"   baselines: {candidate.noise_mismatch(kind):.3%}" if candidate.has_noise_baseline else ""
+        yield f"  {kind:<8} mismatch {share.value:>9.3%}   95 %: {low:.3%} to {high:.3%}{among}"
     for percent, (low, high) in zip(PERCENTS, candidate.ratio_intervals, strict=False):
         overall = candidate.overall
         before, after = (duration(each.percentile(percent)) for each in (overall.baseline, overall.candidate))
         ratio = candidate.ratio(percent)
-        yield f"  p{percent} {before:>9} → {after:<9} x {ratio:.3f}   95 %: {low:.3f} to {high:.3f}"
+        noise = candidate.noise_ratio(percent)
+        among = f"   baselines: x {noise:.3f}" if noise is not None else ""
+        yield f"  p{percent} {before:>9} → {after:<9} x {ratio:.3f}   95 %: {low:.3f} to {high:.3f}{among}"
     for finding in candidate.findings[:_MOST]:
         yield f"  differs  {finding.endpoint}: {finding.where} {finding.how}, {finding.times:,} of {finding.pairs:,}"
         names = ("request_id", "trace_id", "record")

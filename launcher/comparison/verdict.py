@@ -11,14 +11,26 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from launcher.comparison.findings import Finding, Noise, Slowness, endpoint_slowness, findings_of, slowness_of
-from launcher.comparison.sketches import Pair, gathered
+from launcher.comparison.findings import Finding, Noise, findings_of
+from launcher.comparison.report import TOLD
+from launcher.comparison.sketches import Pair, Sketch, gathered
+from launcher.comparison.slowness import Slowness, endpoint_slowness, noise_triples, slowness_of
 from launcher.comparison.statistics import Interval, bootstrap, quantile_ratios, share_interval
 
 LEAST_PAIRS = 100
 PERCENTS = (50, 95, 99)
 _SHARES = tuple(percent / 100 for percent in PERCENTS)
 MISMATCHES = ("status", "headers", "body")
+BASELINE, NOISE_BASELINE = "baseline", "baseline2"
+_NOT_COMPARED = {
+    "skipped": "there was no time to",
+    "no_room": "--replayer-memory had no room for them",
+    "too_large": "they are too large",
+    "undecodable": (
+        "they are in a coding that is not undone (br, zstd); with --http-set-header 'Accept-Encoding: gzip' in "
+        "config/gor.options they would come in one that is"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,8 @@ class CandidateVerdict:
         self.overall: Slowness = slowness_of("all", facts["latency"], 1)
         self.endpoints = endpoint_slowness(facts)
         self.sample: list[Pair] = gathered(facts["latency"]["sample_us"])
+        self.noise_sample: list[Pair] = [(one, other) for one, _, other in noise_triples(facts["latency"])]
+        self._outputs = {output["role"]: output["latency"] for output in report["outputs"]}
 
     @property
     def slower(self) -> list[Slowness]:
@@ -62,16 +76,34 @@ class CandidateVerdict:
     def mismatch(self, kind: str) -> Share:
         """Of MISMATCHES: what only the candidate's answers have, less what only the second baseline's have.
 
-        Without a second baseline, what looks new in every answer (ids, times, tokens) does not count.
+        Without a second baseline, what looks new in every answer (ids, times, tokens) does not count. Of headers and
+        bodies the share is of the pairs where they were compared.
         """
         ours, theirs = self.facts["mismatches"][kind]
-        total = self.pairs - (self.facts["bodies"].get("skipped", 0) if kind == "body" else 0)
-        return Share(max(0, ours - theirs), total)
+        return Share(max(0, ours - theirs), self._total(kind))
+
+    def noise_mismatch(self, kind: str) -> float:
+        """The share that only the second baseline's answers have."""
+        return Share(self.facts["mismatches"][kind][1], self._total(kind)).value
+
+    def _total(self, kind: str) -> int:
+        bodies = self.facts["bodies"]
+        if kind == "body":
+            return sum(bodies.get(how, 0) for how in TOLD)
+        return self.pairs - (bodies.get("none", 0) if kind == "headers" else 0)
 
     def ratio(self, percent: float) -> float:
         """The candidate's percentile by the baseline's; 0 without latencies."""
         baseline = self.overall.baseline.percentile(percent)
         return self.overall.candidate.percentile(percent) / baseline if baseline else 0.0
+
+    def noise_ratio(self, percent: float) -> float | None:
+        """The second baseline's percentile by the first's; None without."""
+        baseline, other = (self._outputs.get(name) for name in (BASELINE, NOISE_BASELINE))
+        if not self.noise_sample or baseline is None or other is None:
+            return None
+        least = Sketch.decode(baseline).percentile(percent)
+        return Sketch.decode(other).percentile(percent) / least if least else None
 
     @cached_property
     def ratio_intervals(self) -> Sequence[Interval]:
@@ -129,9 +161,15 @@ class Verdict:
             )
         if self.coverage < 0.9 and self.compared:
             said.append(f"only {self.coverage:.1%} of the requests could be compared")
+        if silent := self.report["sets"].get("baseline2_failed"):
+            said.append(
+                f"the second baseline did not answer {silent} of {self.compared} requests: there nothing but statuses "
+                "and latencies was compared"
+            )
         for candidate in self.candidates:
-            if skipped := candidate.facts["bodies"].get("skipped"):
-                said.append(f"{candidate.name}: for {skipped} pairs there was no time to compare the bodies")
+            for why, words in _NOT_COMPARED.items():
+                if count := candidate.facts["bodies"].get(why):
+                    said.append(f"{candidate.name}: the bodies of {count} pairs were not compared: {words}")
         return said
 
 

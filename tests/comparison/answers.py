@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from launcher.comparison.verdict import CandidateVerdict, Verdict
@@ -57,15 +57,25 @@ def paths(number: int) -> str:
 
 def run(
     versions: Sequence[Version], count: int, *, seed: int = 1, roles: Sequence[str] = ROLES,
-    path: Callable[[int], str] = paths,
-    ignored: Sequence[str] = (),
+    path: Callable[[int], str] = paths, ignored: Sequence[str] = (), apart_seconds: float = 0.02,
 ) -> Verdict:
     """So many requests to these versions, in the order of `roles`; what comes of it."""
+    *_, (_, verdict) = looked_at(
+        versions, [count], seed=seed, roles=roles, path=path, ignored=ignored, apart_seconds=apart_seconds
+    )
+    return verdict
+
+
+def looked_at(
+    versions: Sequence[Version], counts: Sequence[int], *, seed: int = 1, roles: Sequence[str] = ROLES,
+    path: Callable[[int], str] = paths, ignored: Sequence[str] = (), apart_seconds: float = 0.02,
+) -> Iterator[tuple[int, Verdict]]:
+    """The same, as one run that is looked at after so many requests, and so many more."""
     draw = random.Random(seed)
     now = [0.0]  # a slow machine must not leave bodies out
-    comparison = new_comparison(roles, ignored, clock=lambda: now[0])
-    for number in range(count):
-        now[0] += 0.02
+    comparison = new_comparison(roles, ignored, clock=lambda: now[0], processor_clock=lambda: 0.0)
+    for number in range(counts[-1]):
+        now[0] += apart_seconds
         each_record = record(number, path(number))
         for role in draw.sample(range(len(roles)), len(roles)):
             said = versions[role](number, draw)
@@ -73,8 +83,10 @@ def run(
                 comparison.ended(role, each_record, None, said["outcome"])
             else:
                 comparison.ended(role, each_record, fill(comparison.new_answer(), **said))
-    assert comparison.budget.used_bytes == 0
-    return Verdict(json.loads(json.dumps(comparison.report(final=True))))
+        if number + 1 in counts:
+            is_last = number + 1 == counts[-1]
+            assert not is_last or comparison.budget.used_bytes == 0
+            yield number + 1, Verdict(json.loads(json.dumps(comparison.report(final=is_last))))
 
 
 def only(verdict: Verdict) -> CandidateVerdict:

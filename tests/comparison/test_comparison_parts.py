@@ -252,6 +252,42 @@ def test_what_is_broken_too_large_or_in_another_coding_is_undecodable(body, codi
         decoded(body, coding)
 
 
+def test_what_is_packed_is_equal_whatever_the_level_and_in_however_many_members():
+    comparison = new_comparison()
+    text = json.dumps({"a": ["x"] * 500}).encode()
+    members = gzip.compress(text[:90]) + gzip.compress(text[90:])
+    first, *others = (
+        fill(comparison.new_answer(), body, headers={"Content-Encoding": "gzip"})
+        for body in (gzip.compress(text, 1), gzip.compress(text, 9), members)
+    )
+    assert [judge(first, other, Ignored())[2:] for other in others] == [(set(), "equal")] * 2
+    more = fill(comparison.new_answer(), members + gzip.compress(b"z"), headers={"Content-Encoding": "gzip"})
+    assert judge(first, more, Ignored()).body == {("body", "value")}
+
+
+def test_what_is_packed_and_found_no_room_is_not_called_different_for_its_bytes():
+    comparison = new_comparison(max_bytes=100)
+    text = random.Random(1).randbytes(3000)
+    one, two = (
+        fill(comparison.new_answer(), gzip.compress(text, level), headers={"Content-Encoding": "gzip"})
+        for level in (1, 9)
+    )
+    assert judge(one, one, Ignored()).bodies == "equal"
+    assert judge(one, two, Ignored())[2:] == (set(), "no_room")
+
+
+def test_a_packed_body_that_is_broken_differs_from_a_sound_one_but_not_from_another():
+    comparison = new_comparison()
+    packed = gzip.compress(b"x" * 1000)
+    sound, cut, worse = (
+        fill(comparison.new_answer(), body, headers={"Content-Encoding": "gzip"})
+        for body in (packed, packed[:-9], packed[:-10])
+    )
+    assert judge(sound, cut, Ignored()).body == {("body", "sound → broken")}
+    assert judge(cut, sound, Ignored()).body == {("body", "broken → sound")}
+    assert judge(cut, worse, Ignored())[2:] == (set(), "undecodable")
+
+
 def test_a_body_in_brotli_is_equal_if_its_bytes_are_and_else_not_comparable():
     comparison = new_comparison()
     one, same, other = (

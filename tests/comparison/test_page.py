@@ -11,7 +11,7 @@ import pytest
 
 from launcher.comparison.page import render_page
 from tests.comparison.answers import fill, new_comparison, record
-from tests.comparison.test_regressions import noisy, planted
+from tests.comparison.versions import noisy, planted
 from tests.needs import CHROMIUM, unavailable
 
 HOSTILE = "<script>alert(1)</script>&\"'"

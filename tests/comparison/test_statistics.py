@@ -90,7 +90,7 @@ def test_each_of_many_pairs_is_as_likely_to_be_in_the_sample():
         sample = Sample(20, random.Random(seed))
         for number in range(1000):
             sample.add((number, number))
-        for number, _ in sample.pairs:
+        for number, _ in sample.items:
             places[number // 100] += 1
     assert stats.chisquare(places).pvalue > 0.001
 
@@ -102,6 +102,6 @@ def test_merged_samples_keep_to_their_size_and_to_the_shares_of_what_was_seen():
     for number in range(1000):
         two.add((2, number))
     one.merge(two)
-    assert len(one.pairs) == 100
-    assert sum(1 for who, _ in one.pairs if who == 1) == 75
+    assert len(one.items) == 100
+    assert sum(1 for who, _ in one.items if who == 1) == 75
     assert one.seen == 4000

@@ -18,8 +18,8 @@ class Answer:
     """Listens to a ResponseReader. `end` says how it ended; `release` must follow."""
 
     __slots__ = (
-        "_budget", "_hash", "_held", "_pieces", "head", "is_whole", "length", "microseconds", "outcome", "status",
-        "value",
+        "_budget", "_hash", "_held", "_pieces", "bucket", "head", "is_whole", "length", "microseconds", "outcome",
+        "status", "value",
     )  # fmt: skip
 
     def __init__(self, budget: Budget) -> None:
@@ -32,6 +32,7 @@ class Answer:
         self.status = 0  # 0: no answer
         self.outcome = ""  # why there is none
         self.microseconds = 0
+        self.bucket = 0  # of a sketch, for `microseconds`
         self.is_whole = False
         self.value: Any = None  # of a body in JSON, once it was parsed
 

@@ -1,8 +1,9 @@
 """How two bodies differ: JSON by path and type, anything else by its bytes. Bounded in bytes, depth and findings.
 
-gzip and deflate are undone, up to MAX_DECODED_BYTES; what is in another coding (br, zstd) is equal if its bytes are,
-and else can't be told. In JSON the order of keys, blanks and how a number or a character is written mean nothing. A
-path is `$.items[].price`: all elements of an array share one, and a key that is no name is `{key}`.
+gzip and deflate are undone, up to MAX_DECODED_BYTES; what is in another coding (br, zstd: nothing in Python's own
+library undoes them) is equal if its bytes are, and else can't be told. In JSON the order of keys, blanks and how a
+number or a character is written mean nothing. A path is `$.items[].price`: all elements of an array share one, and a
+key that is no name is `{key}`.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ _VOLATILE = re.compile(  # what is made anew for each answer: an UUID, a time, a
     r"|(?P<token>(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_+/=-]{16,})"
 )
 _GZIP = 31  # zlib's window_bits for it
+BROKEN = "broken"
 _SECONDS = range(10**9, 4 * 10**9)  # a time in Unix seconds, 2001 to 2096
 _SAME_MOMENT = 120.0
 
 
 class Undecodable(Exception):
-    """The coding is not known, or its bytes are broken, or there are too many."""
+    """The coding is not known, or its bytes are broken (BROKEN), or there are too many."""
 
 
 def decoded(body: bytes, coding: bytes) -> bytes:
@@ -66,11 +68,11 @@ def _inflated(body: bytes, window_bits: int) -> bytes:
         try:
             data += inflater.decompress(body, MAX_DECODED_BYTES - len(data) + 1)
         except zlib.error as error:
-            raise Undecodable("broken") from error
+            raise Undecodable(BROKEN) from error
         if len(data) > MAX_DECODED_BYTES:
             raise Undecodable("too large")
         if not inflater.eof or (inflater.unused_data and window_bits != _GZIP):
-            raise Undecodable("broken")
+            raise Undecodable(BROKEN)
         body = inflater.unused_data
     return data
 

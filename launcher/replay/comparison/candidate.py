@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from launcher.comparison.report import TOLD
 from launcher.replay.comparison.answers import Answer
 from launcher.replay.comparison.differences import Differences, Example
-from launcher.replay.comparison.judging import Judgement
+from launcher.replay.comparison.judging import Judgement, fair
 from launcher.replay.comparison.latency_counts import LatencyCounts
 
 OVERALL_SAMPLE = 1000  # pairs
@@ -51,17 +52,17 @@ class Mismatches:
 class EndpointCounts:
     """One endpoint's."""
 
-    __slots__ = ("latency", "mismatches", "pairs", "skipped")
+    __slots__ = ("latency", "mismatches", "pairs", "untold")
 
     def __init__(self, draw: random.Random) -> None:
         self.pairs = 0
-        self.skipped = 0  # of them: bodies that there was no time to look into
+        self.untold = 0  # of them: bodies that were not compared
         self.mismatches = Mismatches()
         self.latency = LatencyCounts(ENDPOINT_SAMPLE, draw)
 
     def merge(self, other: EndpointCounts) -> None:
         self.pairs += other.pairs
-        self.skipped += other.skipped
+        self.untold += other.untold
         self.mismatches.merge(other.mismatches)
         self.latency.merge(other.latency)
 
@@ -85,27 +86,29 @@ class Candidate:
     def add(
         self,
         endpoint: str,
-        answers: tuple[Answer, Answer],
+        answers: tuple[Answer, Answer, Answer | None],
         judgement: Judgement,
         noise: Judgement,
         example: Callable[[], Example],
-        now: float,
+        block: int,
     ) -> None:
-        """One set: the baseline's answer and this candidate's, how they differ, and how the baselines do."""
-        baseline, answer = answers
+        """One set: answers of the baseline, this candidate and the second baseline, how the latter two differ."""
+        baseline, answer, other = answers
+        if self._has_noise:
+            judgement, noise = fair(judgement, noise)
         self.pairs += 1
         counts = self.endpoints.get(endpoint)
         if counts is None:
             counts = self.endpoints[endpoint] = EndpointCounts(self._draw)
         counts.pairs += 1
-        counts.skipped += judgement.bodies == "skipped"
+        counts.untold += judgement.bodies not in TOLD
         statuses = (baseline.label, answer.label)
         if statuses in self.statuses or len(self.statuses) < _MOST_STATUSES:
             self.statuses[statuses] += 1
         self.bodies[judgement.bodies] += 1
         if baseline.status and answer.status and baseline.microseconds and answer.microseconds:
-            self.latency.add(baseline.microseconds, answer.microseconds, now)
-            counts.latency.add(baseline.microseconds, answer.microseconds, now)
+            self.latency.add(baseline, answer, other, block)
+            counts.latency.add(baseline, answer, other, block)
         ours = _all(judgement)
         theirs = _all(noise)
         if ours or theirs:
@@ -147,7 +150,7 @@ class Candidate:
             "differences_left_out": max(len(differences) - most_differences, 0) + self.differences.forgotten,
             "endpoints": [
                 {
-                    "name": name, "pairs": counts.pairs, "skipped": counts.skipped,
+                    "name": name, "pairs": counts.pairs, "untold": counts.untold,
                     "mismatches": counts.mismatches.encode(), "latency": counts.latency.encode(most_sampled),
                 }
                 for name, counts in endpoints[:most_endpoints]

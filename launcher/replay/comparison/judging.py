@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from launcher.comparison.report import TOLD
 from launcher.replay.comparison.answers import Answer
 from launcher.replay.comparison.bodies import (
+    BROKEN,
     Undecodable,
     decoded,
     is_ignored,
@@ -21,6 +23,7 @@ from launcher.replay.comparison.headers import header, header_differences
 Difference = tuple[str, str]
 _NOTHING: frozenset[Difference] = frozenset()
 _SNIFFED = re.compile(rb"[ \t\r\n]*[{\[]")
+_BROKEN = str(Undecodable(BROKEN))
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,25 @@ class Judgement(NamedTuple):
     status: frozenset[Difference] | set[Difference] = _NOTHING
     headers: frozenset[Difference] | set[Difference] = _NOTHING
     body: frozenset[Difference] | set[Difference] = _NOTHING
-    bodies: str = "none"  # how they were compared: `equal`, `json`, `bytes`, `none`, or why they could not be
+    bodies: str = "none"  # how they were compared (TOLD), or why they could not be; `none`: the statuses differ
 
     def without_volatile(self) -> Judgement:
         """Without what looks new in every answer."""
         return self._replace(body={each for each in self.body if each[1] != "volatile"})
+
+
+def fair(candidate: Judgement, noise: Judgement) -> tuple[Judgement, Judgement]:
+    """What can be said of both, the candidate and the second baseline, so that each could have differed.
+
+    A second baseline that did not answer as the first did says nothing of headers and bodies: what is noise there would
+    be the candidate's alone.
+    """
+    if candidate.status or noise.status:
+        return Judgement(status=candidate.status), Judgement(status=noise.status)
+    if candidate.bodies in TOLD and noise.bodies in TOLD:
+        return candidate, noise
+    untold = candidate.bodies if candidate.bodies not in TOLD else noise.bodies
+    return candidate._replace(body=_NOTHING, bodies=untold), noise._replace(body=_NOTHING, bodies=untold)
 
 
 def judge(baseline: Answer, other: Answer, ignored: Ignored, *, looks: bool = True) -> Judgement:
@@ -73,12 +90,15 @@ def _body_differences(baseline: Answer, other: Answer) -> tuple[set[Difference],
         if baseline.is_whole != other.is_whole:
             return {("body", "length")}, "bytes"
         return set(), "too_large"
-    if baseline.body is None or other.body is None:
-        return {("body", "value")}, "bytes"  # there was no room to keep it: it is known that they differ
-    try:
-        one, two = _content(baseline), _content(other)
-    except Undecodable:
-        return set(), "undecodable"
+    if baseline.body is None or other.body is None:  # there was no room to keep it
+        if _may_mean_the_same(baseline) or _may_mean_the_same(other):
+            return set(), "no_room"
+        return {("body", "value")}, "bytes"
+    one, two = _content(baseline), _content(other)
+    if isinstance(one, str) or isinstance(two, str):
+        if one == two or _BROKEN not in (one, two):
+            return set(), "undecodable"
+        return {("body", "sound → broken" if two == _BROKEN else "broken → sound")}, "bytes"
     if one == two:
         return set(), "equal"
     types = header(baseline.head, b"content-type"), header(other.head, b"content-type")
@@ -92,10 +112,20 @@ def _body_differences(baseline: Answer, other: Answer) -> tuple[set[Difference],
     return {("body", "value")}, "bytes"
 
 
-def _content(answer: Answer) -> bytes:
+def _may_mean_the_same(answer: Answer) -> bool:
+    """Whether other bytes may say the same: packed otherwise, or JSON written otherwise."""
+    coding = header(answer.head, b"content-encoding").lower()
+    return coding not in (b"", b"identity") or is_json(header(answer.head, b"content-type"))
+
+
+def _content(answer: Answer) -> bytes | str:
+    """The body without its coding, or why that is not known."""
     body = answer.body
     assert body is not None
-    return decoded(body, header(answer.head, b"content-encoding"))
+    try:
+        return decoded(body, header(answer.head, b"content-encoding"))
+    except Undecodable as error:
+        return str(error)
 
 
 def _value(answer: Answer, content: bytes) -> Any:

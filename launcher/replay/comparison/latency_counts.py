@@ -1,8 +1,7 @@
 """How long two answers to the same requests took, beside each other: exact counts, sketches, and a fair sample.
 
-Which of two is slower, and how often, is a test in itself that needs no assumption of how latencies are spread. But
-requests of the same moment are slow together: a burst of a hundred is not a hundred proofs. So there is a second count,
-of periods of BLOCK_SECONDS, in which the candidate was slower more often than faster, or the other way round.
+Which of two is slower, and how often, is a test in itself that needs no assumption of how latencies are spread
+(`balances`). With a second baseline the candidate is held to it in the same way, and the baselines to each other.
 """
 
 from __future__ import annotations
@@ -10,92 +9,68 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from launcher.comparison.sketches import Sample, Sketch, spread
-
-MUCH = 2  # times as long as the other
-MUCH_MICROSECONDS = 5000  # and so much longer
-BLOCK_SECONDS = 0.25
-
-
-class Balance:
-    """How often the candidate was slower, and how often faster: pairs, and periods."""
-
-    __slots__ = ("_faster", "_slower", "blocks_faster", "blocks_slower", "faster", "slower")
-
-    def __init__(self) -> None:
-        self.slower = self.faster = 0
-        self.blocks_slower = self.blocks_faster = 0
-        self._slower = self._faster = 0  # at the beginning of the period
-
-    def end_block(self) -> None:
-        """A period has ended."""
-        difference = (self.slower - self._slower) - (self.faster - self._faster)
-        self.blocks_slower += difference > 0
-        self.blocks_faster += difference < 0
-        self._slower, self._faster = self.slower, self.faster
-
-    def merge(self, other: Balance) -> None:
-        """Both have ended their periods."""
-        self.slower += other.slower
-        self.faster += other.faster
-        self.blocks_slower += other.blocks_slower
-        self.blocks_faster += other.blocks_faster
-        self._slower, self._faster = self.slower, self.faster
-
-    def encode(self) -> dict[str, int]:
-        self.end_block()
-        return {
-            "slower": self.slower, "faster": self.faster,
-            "blocks_slower": self.blocks_slower, "blocks_faster": self.blocks_faster,
-        }  # fmt: skip
+from launcher.comparison.sketches import Sample, Sketch, Triple, spread
+from launcher.replay.comparison.answers import Answer
+from launcher.replay.comparison.balances import Rivals
 
 
 class LatencyCounts:
-    """Of pairs that were both answered. Periods end with the first pair of another one."""
+    """Of pairs that were both answered. A baseline2 that did not answer is left out of its counts only."""
 
-    __slots__ = ("_block", "baseline", "by_much", "candidate", "sample", "somewhat")
+    __slots__ = ("_block", "baseline", "baselines", "candidate", "held_to_baseline", "held_to_noise", "sample")
 
     def __init__(self, sample_size: int, draw: random.Random) -> None:
         self.baseline, self.candidate = Sketch(), Sketch()
-        self.sample = Sample(sample_size, draw)
-        self.somewhat, self.by_much = Balance(), Balance()
+        self.sample: Sample[Triple] = Sample(sample_size, draw)
+        self.held_to_baseline = Rivals()  # the candidate beside the baseline
+        self.held_to_noise = Rivals()  # the candidate beside the second baseline
+        self.baselines = Rivals()  # the second baseline beside the first
         self._block = -1
 
-    def add(self, baseline: int, candidate: int, now: float) -> None:
-        """One pair, in microseconds; `now` in seconds."""
-        block = int(now / BLOCK_SECONDS)
+    def add(self, baseline: Answer, candidate: Answer, noise: Answer | None, block: int) -> None:
+        """One pair, and the second baseline's answer if there is one; `block` is the period since the run's start."""
         if block != self._block:
             self._end_block()
             self._block = block
-        self.baseline.add(baseline)
-        self.candidate.add(candidate)
-        self.sample.add((baseline, candidate))
-        if candidate > baseline:
-            self.somewhat.slower += 1
-            self.by_much.slower += candidate >= MUCH * baseline and candidate - baseline >= MUCH_MICROSECONDS
-        elif candidate < baseline:
-            self.somewhat.faster += 1
-            self.by_much.faster += baseline >= MUCH * candidate and baseline - candidate >= MUCH_MICROSECONDS
+        one, two = baseline.microseconds, candidate.microseconds
+        self.baseline.add_to(baseline.bucket, one)
+        self.candidate.add_to(candidate.bucket, two)
+        self.held_to_baseline.add(one, two)
+        other = noise.microseconds if noise is not None else 0
+        if other:
+            self.held_to_noise.add(other, two)
+            self.baselines.add(one, other)
+        self.sample.add((one, two, other))
 
     def merge(self, other: LatencyCounts) -> None:
+        """Takes all of the other's."""
         self.baseline.merge(other.baseline)
         self.candidate.merge(other.candidate)
         self.sample.merge(other.sample)
         self._end_block()
         other._end_block()
-        self.somewhat.merge(other.somewhat)
-        self.by_much.merge(other.by_much)
+        self.held_to_baseline.merge(other.held_to_baseline)
+        self.held_to_noise.merge(other.held_to_noise)
+        self.baselines.merge(other.baselines)
 
     def encode(self, sample_size: int) -> dict[str, Any]:
         """As plain JSON, with so many pairs of the sample at most."""
-        return {
-            "somewhat": self.somewhat.encode(),
-            "by_much": self.by_much.encode(),
+        self._end_block()
+        drawn = self.sample.items[:sample_size]  # any part of a fair sample is one
+        facts = {
+            **self.held_to_baseline.encode(),
             "baseline": self.baseline.encode(),
             "candidate": self.candidate.encode(),
-            "sample_us": spread(self.sample.pairs[:sample_size]),  # any part of a fair sample is one
+            "sample_us": spread(drawn),
         }
+        if self.held_to_noise.count:
+            facts["noise"] = {
+                **self.held_to_noise.encode(), "pairs": self.held_to_noise.count,
+                "baselines": self.baselines.encode(), "sample_us": [each[2] for each in drawn],
+            }  # fmt: skip
+        return facts
 
     def _end_block(self) -> None:
-        self.somewhat.end_block()
-        self.by_much.end_block()
+        if self._block >= 0:
+            for rivals in (self.held_to_baseline, self.held_to_noise, self.baselines):
+                rivals.end_block(self._block)

@@ -15,9 +15,10 @@ from functools import cache, partial
 from typing import Any
 
 from launcher.comparison.report import REPORT_VERSION
-from launcher.comparison.sketches import Sketch
+from launcher.comparison.sketches import Sketch, bucket_of
 from launcher.mirror_queue import Budget
 from launcher.replay.comparison.answers import Answer, no_answer
+from launcher.replay.comparison.balances import BLOCK_SECONDS
 from launcher.replay.comparison.candidate import Candidate
 from launcher.replay.comparison.endpoints import Endpoints
 from launcher.replay.comparison.examples import ExampleMaker
@@ -85,7 +86,8 @@ class Comparison:
         answer = answer or no_answer(self.budget, outcome)
         self._outcomes[role][answer.label] += 1
         if answer.microseconds:
-            self._latencies[role].add(answer.microseconds)
+            answer.bucket = bucket_of(answer.microseconds)
+            self._latencies[role].add_to(answer.bucket, answer.microseconds)
         identity = record[2 : max(2, record.find(b" ", 2, _LONGEST_IDENTITY))]
         self._pairing.add(identity, role, record, answer, self._clock())
 
@@ -118,14 +120,16 @@ class Comparison:
         if self._endpoints.is_changed:
             self._rename()
             endpoint = self._endpoints.canonical(endpoint)
-        now = self._clock()
+        block = int((self._clock() - self._started) / BLOCK_SECONDS)
         looks = self._looking.may_look()
-        noise = self._judge(baseline, answers[self._noise], looks) if self._noise is not None else _NO_NOISE
+        other = answers[self._noise] if self._noise is not None else None
+        noise = self._judge(baseline, other, looks) if other is not None else _NO_NOISE
+        self._sets["baseline2_failed"] += other is not None and not other.status
         for candidate in self._candidates:
             answer = answers[candidate.role]
             judgement = self._judge(baseline, answer, looks)
             example = cache(partial(self._new_example, record, baseline, answer))  # however much differs
-            candidate.add(endpoint, (baseline, answer), judgement, noise, example, now)
+            candidate.add(endpoint, (baseline, answer, other), judgement, noise, example, block)
 
     def _judge(self, baseline: Answer, other: Answer, looks: bool) -> Judgement:
         began = self._clock()
@@ -146,7 +150,7 @@ class Comparison:
 
     def sets(self) -> dict[str, int]:
         """What became of the sets of answers so far."""
-        return {**self._sets, "unpaired": self._pairing.unpaired, "waiting": len(self._pairing)}
+        return {**+self._sets, "unpaired": self._pairing.unpaired, "waiting": len(self._pairing)}
 
     # ---- the report ------------------------------------------------------------------------------------------
 
