@@ -24,8 +24,8 @@ class Pauses:
     def __init__(self, first_seconds: float = FIRST_PAUSE_SECONDS, longest_seconds: float = LONGEST_PAUSE_SECONDS):
         self._first_seconds = first_seconds
         self._longest_seconds = longest_seconds
-        self._seconds = 0.0  # of the newest pause
-        self._is_over_at = 0.0
+        self._seconds: float  # of the newest pause
+        self._is_over_at: float
         self._ended_at: float | None = None
 
     def begin(self, now: float) -> None:
@@ -35,7 +35,7 @@ class Pauses:
         self._is_over_at = now + self._seconds
 
     def may_end(self, now: float) -> bool:
-        """Whether the pause has lasted long enough."""
+        """Whether the pause that has begun has lasted long enough."""
         return now >= self._is_over_at
 
     def end(self, now: float) -> None:

@@ -77,10 +77,12 @@ class Framer:
         # and every framer would wait for the garbage collector.
         self._read: Callable[[Framer, bytes, int, list[Framed]], int] = Framer._read_head
         self._after = self._read  # what reads after the current request
-        self._switches = False  # the current request does
         self._remaining = 0  # bytes to come of the body, or of the chunk
-        self._judge_line: Callable[[Framer, bytes], str | None] | None = None  # of the next line in a chunked body
-        self._room = 0  # bytes that this line may have, or all trailers from it on
+        # Set by each head:
+        self._switches: bool  # the current request does
+        # and by one with a chunked body:
+        self._judge_line: Callable[[Framer, bytes], str | None] | None  # of the next line
+        self._room: int  # bytes that this line may have, or all trailers from it on
 
     @property
     def held_bytes(self) -> int:
@@ -153,11 +155,11 @@ class Framer:
             if head is not None:
                 return self._refuse(head, data, events)
             if data[position] == 0x0D:
-                return self._read_empty_lines(data, position, events)
+                return self._skip_empty_lines(data, position)
             if not data[position : position + 1].isalpha():  # told at once: TLS, say, may never send an empty line
                 return self._refuse("not-http", data, events)
         elif self._held == b"\r":
-            return self._read_empty_lines(data, position, events)
+            return self._read_line_feed(data, position, events)
         begun = len(self._held)
         raw = self._take(data, position, b"\r\n\r\n", self._max_head_bytes)
         if raw is None:
@@ -169,11 +171,8 @@ class Framer:
             return self._refuse(head or head_fault(raw), data, events)
         return position + self._begin(head, events) - begun
 
-    def _read_empty_lines(self, data: bytes, position: int, events: list[Framed]) -> int:
+    def _skip_empty_lines(self, data: bytes, position: int) -> int:
         """Skips what some clients send after a body: RFC 9112 §2.2."""
-        if self._held:
-            self._held.clear()
-            return position + 1 if data[position] == 0x0A else self._refuse("bare-cr", data, events)
         start = position
         while data.startswith(b"\r\n", position):
             position += 2
@@ -181,6 +180,11 @@ class Framer:
             return position
         self._held += b"\r"
         return position + 1
+
+    def _read_line_feed(self, data: bytes, position: int, events: list[Framed]) -> int:
+        """The rest of an empty line whose CR is held."""
+        self._held.clear()
+        return position + 1 if data[position] == 0x0A else self._refuse("bare-cr", data, events)
 
     def _read_sized(self, data: bytes, position: int, events: list[Framed]) -> int:
         piece = data[position : position + self._remaining]  # no copy when it is all of `data`

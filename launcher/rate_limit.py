@@ -10,7 +10,7 @@ class RateLimit:
 
     def __init__(self) -> None:
         self._tokens: float | None = None
-        self._filled_at = 0.0
+        self._filled_at: float  # since there are tokens
 
     def admits(self, now: float, rate_per_second: float) -> bool:
         """Whether the next one may pass; `now` in seconds, never less than before. The rate may change from call to

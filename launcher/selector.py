@@ -31,7 +31,7 @@ class Selector:
         controls: Controls,
         *,
         max_request_bytes: int,
-        in_dyno: bool = False,
+        in_dyno: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._controls = controls

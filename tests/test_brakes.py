@@ -41,12 +41,19 @@ class Replayers:
         return pulled
 
 
-def test_less_than_the_limit_never_pulls():
-    assert not any(Replayers(CpuBrake(50, Pauses())).go_on(1000, 49.9))
+@pytest.mark.parametrize("percent", [49.9, 50])
+def test_no_more_than_the_limit_never_pulls(percent):
+    assert not any(Replayers(CpuBrake(50, Pauses())).go_on(1000, percent))
 
 
 def test_more_than_the_limit_pulls_after_ten_seconds():
     assert Replayers(CpuBrake(50, Pauses())).go_on(12, 60) == [False] * 10 + [True] * 2
+
+
+def test_what_was_used_ten_seconds_ago_does_not_count():
+    replayers = Replayers(CpuBrake(95, Pauses()))
+    replayers.go_on(20, 0)
+    assert replayers.go_on(10, 100) == [False] * 9 + [True]
 
 
 def test_a_short_burst_does_not_pull_and_a_wavering_load_counts_on_average():
@@ -58,9 +65,9 @@ def test_a_short_burst_does_not_pull_and_a_wavering_load_counts_on_average():
 
 def test_it_says_how_much_was_used_and_what_the_limit_is():
     brake = CpuBrake(50, Pauses())
-    assert brake.look(0, 0) is None
-    assert brake.look(10, 9) == "the replayers used 90 % of one core in 10 s: more than --max-cpu, 50 %"
-    assert brake.look(11, 9) == "the replayers used 90 % of one core in 10 s: more than --max-cpu, 50 %"
+    assert brake.look(100, 0) is None
+    assert brake.look(110, 9) == "the replayers used 90 % of one core in 10 s: more than --max-cpu, 50 %"
+    assert brake.look(111, 9) == "the replayers used 90 % of one core in 10 s: more than --max-cpu, 50 %"
 
 
 def test_it_is_released_after_the_pause_and_then_needs_ten_seconds_anew():
@@ -68,6 +75,20 @@ def test_it_is_released_after_the_pause_and_then_needs_ten_seconds_anew():
     assert replayers.go_on(11, 100)[-1]
     assert replayers.go_on(30, 0) == [True] * 29 + [False]
     assert replayers.go_on(12, 100) == [False] * 10 + [True] * 2
+
+
+def test_it_is_released_when_no_more_than_the_limit_is_used():
+    replayers = Replayers(CpuBrake(50, Pauses()))
+    assert replayers.go_on(11, 100)[-1]
+    assert replayers.go_on(30, 50) == [True] * 29 + [False]
+
+
+def test_it_stays_pulled_twice_as_long_when_it_is_pulled_again_soon():
+    replayers = Replayers(CpuBrake(50, Pauses()))
+    assert replayers.go_on(11, 100)[-1]
+    replayers.go_on(30, 0)
+    assert replayers.go_on(11, 100)[-1]
+    assert replayers.go_on(60, 0) == [True] * 59 + [False]
 
 
 def test_replayers_that_stay_busy_while_nothing_is_copied_hold_it():
@@ -102,6 +123,13 @@ def test_memory_pulls_when_nearly_full_and_is_released_well_below_after_the_paus
     assert brake.look(40, 90 * GIB, 100 * GIB) is not None
     assert brake.look(41, 89 * GIB, 100 * GIB) is None
     assert brake.look(42, 94 * GIB, 100 * GIB) is None
+
+
+def test_memory_that_is_soon_full_again_pauses_twice_as_long():
+    brake = MemoryBrake(Pauses())
+    percents = {0: 95, 30: 89, 40: 95, 99: 89, 100: 89}
+    pulled = [second for second, percent in percents.items() if brake.look(second, percent, 100) is not None]
+    assert pulled == [0, 40, 99]
 
 
 def test_a_brake_that_can_t_be_read_is_told_once_and_pauses_nothing(capfd, tmp_path):

@@ -580,6 +580,7 @@ def test_only_bytes_of_the_body_can_be_skipped(nbytes: int):
 
 def test_a_framer_is_paused_or_not():
     framer = Framer()
+    assert framer.paused is False
     framer.receive(UPGRADE)
     assert framer.paused is True
     framer.resume()
@@ -611,3 +612,16 @@ def test_a_chunk_may_be_as_long_as_63_bits_can_say(size: int, is_taken: bool):
 def test_a_fault_behind_any_chunk_size_is_one_of_its_extension(digits: bytes):
     assert http_grammar.chunk_line_fault(digits + b";=\r\n") == "bad-chunk-extension"
     assert http_grammar.chunk_line_fault(digits + b"g;a\r\n") == "bad-chunk-size"
+
+
+def test_a_head_of_64_kib_is_taken_unless_another_bound_is_given():
+    empty = b"GET / HTTP/1.1\r\nA: \r\n\r\n"
+    for more, last in [(0, End()), (1, Unframed("head-too-large"))]:
+        value = b"a" * (65536 - len(empty) + more)
+        assert Framer().receive(empty.replace(b"A: ", b"A: " + value))[-1] == last
+
+
+def test_a_chunk_line_that_is_too_long_is_refused_however_much_comes_with_it():
+    framer = Framer(max_head_bytes=len(CHUNKED) + 30)
+    long = b"1;" + b"a" * 100 + b"\r\nx\r\n"
+    assert framer.receive(CHUNKED + long * 9)[1:] == [Unframed("bad-chunk-extension")]

@@ -90,6 +90,16 @@ def test_a_usual_connection_header_is_not_the_only_one_that_is_left_out(second):
     assert scene.copies() == [b"GET / HTTP/1.1\r\nHost: h\r\nX: y\r\n" + GUARD]
 
 
+def test_a_pipelined_request_goes_without_the_same_headers_as_one_that_comes_alone():
+    lines = b"Keep-Alive: 5\r\nX: y\r\nConnection: close\r\n\r\n"
+    scene = Scene().send(POST + GET + GET[:-2] + lines)
+    assert scene.copies() == [
+        POST.replace(b"\r\n\r\n", b"\r\n" + GUARD),
+        GET[:-2] + GUARD,
+        GET[:-2] + b"X: y\r\n" + GUARD,
+    ]
+
+
 def test_a_header_that_connection_names_is_left_out_whatever_its_value():
     request = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: x-a,X-B\r\nX-A: b: c:d\r\nX-b:\r\nX-C: x-a:\r\n\r\n"
     assert Scene().send(request).copies() == [b"GET / HTTP/1.1\r\nHost: h\r\nX-C: x-a:\r\n" + GUARD]
@@ -225,6 +235,12 @@ def test_a_sample_by_client_asks_whose_the_connection_is(name, in_dyno, key):
     assert scene.counters() == {"seen": 2, "skipped_sample": 1, "offered": 1}
 
 
+def test_a_client_without_an_address_is_drawn_by_lot():
+    scene = Scene(sample_percent=0, selection=Selection(sample_by=SampleBy("client")))
+    scene.tap = scene.mirror.new_tap(lambda: "")  # what a Unix socket tells
+    assert scene.send(GET).counters() == {"seen": 1, "skipped_sample": 1}
+
+
 def test_a_client_that_has_gone_before_it_was_asked_for_is_drawn_by_lot():
     def gone() -> object:
         raise OSError(errno.ENOTCONN, "gone")
@@ -249,6 +265,13 @@ def test_a_large_request_is_dropped_and_the_next_one_is_not(body, in_pieces):
     assert scene.counters() == {"seen": 2, "dropped_large": 1, "offered": 1}
     assert len(scene.copies()) == 1
     assert scene.budget.used_bytes == 0
+
+
+@pytest.mark.parametrize("selection", [Selection(), Selection(paths=("^/",))])
+def test_a_request_may_be_as_large_as_max_request_says(selection):
+    for more, counter in [(0, "offered"), (-1, "dropped_large")]:
+        scene = Scene(max_request_bytes=len(POST) + more, selection=selection)
+        assert scene.send(POST).counters() == {"seen": 1, counter: 1}
 
 
 def test_a_half_read_request_that_the_buffer_does_not_hold_is_dropped():
