@@ -11,7 +11,8 @@ from faults.scenario import MIB, Place, Run, Scenario, Seen, Setup, python
 from tests.system import accounts
 from tests.system.accounts import FEED_COUNTERS
 
-_KILL_SECONDS = 0.5
+_KILL_SECONDS = 1.0
+_RESTARTS_SECONDS = 8.0  # long against the back-off between restarts: what for ever is like, and not the first second
 _SAMPLE_SECONDS = 0.02
 _TO_NULL = ["--to", "http://127.0.0.1:9"]  # programs/gor.py throws the copies away
 
@@ -36,10 +37,11 @@ class Well(BuiltinReplayer):
 
 class Killed(BuiltinReplayer):
     name = "replayer-killed"
-    says = f"is killed every {_KILL_SECONDS:g} s"
+    says = "is killed every second"
+    seconds = _RESTARTS_SECONDS
 
     def fault(self, run: Run) -> None:
-        while not run.wait(_KILL_SECONDS):
+        while not run.wait(min(_KILL_SECONDS, run.seconds / 3)):
             for pid in run.launched.processes():
                 if accounts.is_builtin(pid):
                     accounts.kill(pid, signal.SIGKILL)
@@ -100,6 +102,7 @@ class Crashes(FakeGor):
     name = "replayer-crashes"
     says = "crashes at each start, for ever"
     mode = "crash"
+    seconds = _RESTARTS_SECONDS
 
     def judge(self, run: Run, seen: Seen) -> None:
         if run.place.is_mirrored:
@@ -111,7 +114,8 @@ class Grows(FakeGor):
     name = "replayer-grows"
     says = "grows by 500 MB a second, to 1 GB; --replayer-memory 128MiB"
     mode = "grow"
-    seconds = quick_seconds = 2.5
+    seconds = _RESTARTS_SECONDS
+    quick_seconds = 2.5
     most_bytes = (128 + 250) * MIB  # and what it grows by until it is looked at, every 0.25 s
 
     def prepare(self, place: Place) -> Setup:
@@ -140,6 +144,7 @@ class ClosesItsPipe(FakeGor):
     name = "replayer-closes-pipe"
     says = "closes its pipe after 50 copies, and lives on"
     mode = "close"
+    seconds = _RESTARTS_SECONDS
 
     def judge(self, run: Run, seen: Seen) -> None:
         if run.place.is_mirrored:
