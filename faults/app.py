@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import select
+import signal
+import time
+from contextlib import suppress
+
 from faults.destination import WellServed
-from faults.scenario import MIB, OK_END, WORK_US, Place, Run, Seen, Setup, python, read_answer
+from faults.scenario import ANSWER_SECONDS, MIB, OK_END, WORK_US, Place, Run, Seen, Setup, python, read_answer
 from tests.system import accounts
+from tests.system.sink import wait_until
 
 _ANSWER_SECONDS = 20.0  # a GB has to pass
 
@@ -40,6 +46,50 @@ class Ends(BadApp):
         assert self.seen_status == self.status, f"the status is {self.seen_status}, and the app's {self.status}"
 
 
+class NeverServes(Ends):
+    """Its process ends before anybody could connect."""
+
+    def until_served(self, run: Run) -> None:
+        self.seen_status = run.launched.wait()
+
+    def fault(self, run: Run) -> None:
+        """It has happened."""
+
+
+class CrashesAtStart(NeverServes):
+    name = "app-crashes-at-start"
+    says = "ends before it listens, with status 3: clients are refused"
+    mode = "crash-at-start"
+    status = 3
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        super().judge(run, seen)
+        assert run.launched.is_refused(), "somebody listens"
+
+
+class Daemonises(NeverServes):
+    """By itself it goes on to serve, where the platform lets it: one ends all processes with the first. With the
+    launcher nobody listens any more, and a line tells why."""
+
+    name = "app-daemonises"
+    says = "goes to the background: its first process ends with 0, and so does the launcher; clients are refused"
+    mode = "daemon"
+
+    def fault(self, run: Run) -> None:
+        """The load is only for the half in which somebody listens."""
+        self.was_refused = run.launched.is_refused()
+        run.wait(run.seconds * 2)
+        self.left = run.launched.processes()
+        run.launched.send_signal_to_all(signal.SIGKILL)
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        super().judge(run, seen)
+        assert self.was_refused is run.place.is_mirrored, f"refused: {self.was_refused}"
+        assert len(self.left) == 1, f"there should be the daemon, and nothing else: {self.left}"
+        if run.place.is_mirrored:
+            assert run.launched.facts("app-left"), "nobody has told why"
+
+
 class Crashes(Ends):
     name = "app-crashes"
     says = "ends in a request, with status 3"
@@ -60,6 +110,59 @@ class ExitsWell(Ends):
     name = "app-exits-0"
     says = "ends with status 0 while clients wait"
     mode = "exit-0"
+
+
+class Pauses(BadApp):
+    """It accepts nobody for a while; those that are connected are served."""
+
+    newcomers = 20
+
+    def fault(self, run: Run) -> None:
+        run.wait(0.2)
+        run.launched.send_signal(signal.SIGUSR1)
+        run.wait(0.2)  # the launcher hands it down
+        self.come(run)
+        run.launched.send_signal(signal.SIGUSR1)
+        self.are_served(run)
+
+    def come(self, run: Run) -> None:
+        """Clients, while it accepts nobody."""
+
+    def are_served(self, run: Run) -> None:
+        """Clients, once it does again."""
+
+
+class StopsAccepting(Pauses):
+    name = "app-stops-accepting"
+    says = "accepts nobody for a while: 20 that come meanwhile wait, and are served later"
+    mode = "leaves-waiting"
+
+    def come(self, run: Run) -> None:
+        self.clients = [run.connect_for_all() for _ in range(self.newcomers)]
+        for client in self.clients:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: app\r\n\r\n")
+        run.wait(0.2)
+        assert not select.select(self.clients, [], [], 0)[0], "somebody was answered"
+
+    def are_served(self, run: Run) -> None:
+        for client in self.clients:
+            assert read_answer(client).endswith(OK_END), "a client that had waited got no answer"
+            client.close()
+
+
+class ClosesDoor(Pauses):
+    name = "app-closes-door"
+    says = "closes its listener for a while: 20 that come meanwhile are refused, by the launcher but for the first"
+    mode = "closes-door"
+
+    def come(self, run: Run) -> None:
+        with suppress(OSError), run.connect() as first:  # finds out: it is reset
+            assert not first.recv(1), "somebody was answered"
+        wait_until(run.launched.is_refused, "the launcher's door closes, too", ANSWER_SECONDS)
+        assert all(run.launched.is_refused() for _ in range(self.newcomers)), "somebody got in"
+
+    def are_served(self, run: Run) -> None:
+        wait_until(lambda: not run.launched.is_refused(), "it accepts again", ANSWER_SECONDS)
 
 
 class Workers(BadApp):
@@ -107,25 +210,32 @@ class Streams(BadApp):
 
 
 class Bulk(WellServed):
-    """One large transfer beside the load."""
+    """One large transfer beside the load, over a link of 2 Gbit/s: without a pace it would take all of the machine, in
+    each half another share."""
 
     group = "App"
-    seconds = 3.0
+    seconds = 5.0  # 1 GiB takes 4.3
+    bytes_per_second = 250e6
 
     def bytes_to_move(self, run: Run) -> int:
         return 64 * MIB if run.place.is_quick else 1024 * MIB
 
+    def keep_pace(self, started_at: float, nbytes: int) -> None:
+        """To be called when so many bytes have been moved."""
+        time.sleep(max(0.0, started_at + nbytes / self.bytes_per_second - time.monotonic()))
+
 
 class Downloads(Bulk):
     name = "app-download"
-    says = "answers with 1 GB (--quick: 64 MB)"
+    says = "answers with 1 GB at 250 MB/s (--quick: 64 MB)"
 
     def fault(self, run: Run) -> None:
-        self.got = 0
+        self.got, started_at = 0, time.monotonic()
         with run.connect(_ANSWER_SECONDS) as client:
             client.sendall(b"GET /bytes/%d HTTP/1.1\r\nHost: app\r\n\r\n" % self.bytes_to_move(run))
             while data := client.recv(1 << 20):
                 self.got += len(data)
+                self.keep_pace(started_at, self.got)
 
     def judge(self, run: Run, seen: Seen) -> None:
         assert self.got > self.bytes_to_move(run), f"{self.got} bytes have come"
@@ -133,16 +243,18 @@ class Downloads(Bulk):
 
 class Uploads(Bulk):
     name = "app-upload"
-    says = "is sent 1 GB (--quick: 64 MB), more than --max-request"
+    says = "is sent 1 GB at 250 MB/s (--quick: 64 MB), more than --max-request"
 
     def fault(self, run: Run) -> None:
-        left = self.bytes_to_move(run)
+        left = size = self.bytes_to_move(run)
+        started_at = time.monotonic()
         with run.connect(_ANSWER_SECONDS) as client:
             client.sendall(b"POST /discard HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\n\r\n" % left)
             block = bytes(1 << 20)
             while left:
                 client.sendall(block[:left])
                 left -= min(left, len(block))
+                self.keep_pace(started_at, size - left)
             assert read_answer(client).endswith(OK_END), "the upload was not answered"
 
     def judge(self, run: Run, seen: Seen) -> None:

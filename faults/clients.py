@@ -96,14 +96,19 @@ class SlowBodies(Slow):
 
 
 class OneByOne(BesideOthers):
-    """One after the other, as fast as it goes; each `visit` is one client's connection."""
+    """One after the other; each `visit` is one client's connection. In both halves come equally many: a closed loop of
+    hostile clients would do less where the launcher answers later."""
 
+    visits_per_second = 0.0  # 0: as fast as it goes
     longest = 10_000
     seconds = 3.0
 
     def fault(self, run: Run) -> None:
         self.visits = 0
+        started_at = time.monotonic()
         while self.visits < self.longest and not run.ended.is_set():
+            if self.visits_per_second:
+                run.wait(started_at + self.visits / self.visits_per_second - time.monotonic())
             self.visit(run)
             self.visits += 1
 
@@ -124,7 +129,8 @@ class Storm(OneByOne):
 
 class Resets(OneByOne):
     name = "clients-reset"
-    says = "connections reset in the middle of a request"
+    says = "500 connections a second that are reset in the middle of a request"
+    visits_per_second = 500
 
     def visit(self, run: Run) -> None:
         with run.launched.connect() as client:
@@ -134,7 +140,8 @@ class Resets(OneByOne):
 
 class HalfCloses(OneByOne):
     name = "clients-half-close"
-    says = "connections whose client ends its side behind a request, and reads the answer"
+    says = "500 connections a second whose client ends its side behind a request, and reads the answer"
+    visits_per_second = 500
 
     def visit(self, run: Run) -> None:
         with run.connect() as client:
@@ -162,7 +169,8 @@ class Pipelines(OneByOne):
 
 class HugeHeads(OneByOne):
     name = "clients-huge-head"
-    says = "heads of 1 MB"
+    says = "heads of 1 MB, 20 a second"
+    visits_per_second = 20
 
     def visit(self, run: Run) -> None:
         with run.connect() as client:
@@ -177,6 +185,8 @@ class HugeHeads(OneByOne):
 
 class Garbage(OneByOne):
     """What is no request. The app waits for its end, or answers it: that is between the two."""
+
+    visits_per_second = 200
 
     def pieces(self) -> tuple[bytes, ...]:
         raise NotImplementedError
@@ -197,7 +207,7 @@ class Garbage(OneByOne):
 
 class Smuggling(Garbage):
     name = "clients-smuggling"
-    says = "requests whose end is told in two ways"
+    says = "200 requests a second whose end is told in two ways"
 
     def pieces(self) -> tuple[bytes, ...]:
         return _SMUGGLING
@@ -205,7 +215,7 @@ class Smuggling(Garbage):
 
 class Tls(Garbage):
     name = "clients-tls"
-    says = "TLS to the plain port"
+    says = "200 times a second TLS to the plain port"
 
     def pieces(self) -> tuple[bytes, ...]:
         return (_CLIENT_HELLO,)
@@ -213,7 +223,7 @@ class Tls(Garbage):
 
 class Noise(Garbage):
     name = "clients-noise"
-    says = "random bytes"
+    says = "random bytes, 200 connections a second"
 
     def pieces(self) -> tuple[bytes, ...]:
         return (b"\x00" + os.urandom(2000),)

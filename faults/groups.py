@@ -6,7 +6,9 @@ import importlib
 
 from faults.scenario import SCENARIOS, Scenario
 
-GROUPS = ("replayer", "destination", "app", "clients", "machine", "shutdown", "soak")  # modules of this folder
+GROUPS = (
+    "replayer", "destination", "app", "clients", "machine", "network", "memory", "clock", "shutdown", "soak",
+)  # modules of this folder
 
 
 def all_scenarios() -> dict[str, type[Scenario]]:

@@ -19,7 +19,6 @@ from bench.loads import processor_ns
 from faults.scenario import BUFFER_BYTES, MIB, SPARE_BYTES, Place, Run, Scenario, Seen, Setup, app_command
 from tests.system.accounts import peak_resident_bytes, resident_bytes
 from tests.system.launched import PATIENCE_SECONDS, Launched, Product
-from tests.system.sink import wait_until
 
 _CLIENT = Path(__file__).resolve().parent.parent / "bench" / "open_loop.py"
 _WARM_SECONDS = 0.4  # replayer and connections are new until then, and latencies don't count; errors do
@@ -41,7 +40,7 @@ def run_half(
         run = Run(launched, place, seconds)
         try:
             with launched:
-                _wait_until_served(launched, is_mirrored=is_mirrored)
+                scenario.until_served(run)
                 scenario.until_ready(run)
                 _drive(scenario, run, seen, scenario.rate or rate)
                 stopped_at = time.monotonic()
@@ -65,9 +64,10 @@ def run_halves(scenario: type[Scenario], product: Product, times: int) -> list[S
 def capacity(product: Product, scenario: Scenario, seconds: float) -> float:
     """Requests a second that the app of a scenario carries unmirrored, when its clients ask as fast as it answers."""
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, ExitStack() as stack:
-        setup = scenario.prepare(Place(Path(folder), stack, False, False))
+        place = Place(Path(folder), stack, False, False)
+        setup = scenario.prepare(place)
         with _launch(product, setup, is_mirrored=False) as launched:
-            _wait_until_served(launched, is_mirrored=False)
+            scenario.until_served(Run(launched, place, seconds))
             with _client(launched.port, scenario, 0, seconds) as client:
                 told = json.loads(client.communicate(timeout=seconds + _CLIENT_SECONDS)[0])
             launched.stop()
@@ -85,18 +85,13 @@ def _launch(product: Product, setup: Setup, *, is_mirrored: bool) -> Launched:
     )  # fmt: skip
 
 
-def _wait_until_served(launched: Launched, *, is_mirrored: bool) -> None:
-    if is_mirrored:
-        launched.wait_until_listening()
-    else:
-        wait_until(lambda: not launched.is_refused(), "the app listens", PATIENCE_SECONDS)
-
-
 def _drive(scenario: Scenario, run: Run, seen: Seen, rate: float) -> None:
     """The load, and the fault meanwhile."""
     pid = run.launched.pid
-    _forget_peak(pid)
-    memory, processor = resident_bytes(pid), processor_ns([pid])
+    memory = processor = 0  # of one that has ended already nothing is told
+    if run.launched.is_running:
+        _forget_peak(pid)
+        memory, processor = resident_bytes(pid), processor_ns([pid])
     failed: list[BaseException] = []
     fault = threading.Thread(target=_guarded, args=(scenario, run, failed), daemon=True)
     warm_seconds = 0.0 if run.place.is_quick else _WARM_SECONDS
@@ -132,8 +127,9 @@ def _client(
     words = [port, rate, seconds, scenario.connections, scenario.body_bytes, warm_seconds]
     words += ["until-refused"] if scenario.ends_with_app else []
     client = subprocess.Popen(
-        [sys.executable, "-S", str(_CLIENT), *map(str, words)], stdout=subprocess.PIPE, text=True
-    )
+        [*scenario.client_prefix(), sys.executable, "-S", str(_CLIENT), *map(str, words)],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
     try:
         assert client.stdout is not None
         client.stdout.readline()

@@ -5,15 +5,37 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
+import sys
+import time
+from pathlib import Path
 
 from faults.destination import WellServed
-from faults.scenario import PROGRAMS, Place, Run, Seen, Setup
+from faults.replayer import FakeGor
+from faults.scenario import ANSWER_SECONDS, OK_END, PROGRAMS, Place, Run, Seen, Setup, read_answer
+from tests.system import accounts
+from tests.system.launched import PATIENCE_SECONDS
+from tests.system.sink import wait_until
 
 _NOBODY = "61234"  # a user without a process of its own
+_ROOT_WITHOUT_TMP = """
+mount -t tmpfs none "$0"
+for entry in /*; do
+  if [ "$entry" = /tmp ]; then continue; fi
+  if [ -L "$entry" ]; then cp -P "$entry" "$0$entry"; continue; fi
+  if [ -d "$entry" ]; then mkdir "$0$entry"; else : > "$0$entry"; fi
+  mount --rbind "$entry" "$0$entry"
+done
+exec chroot "$0" "$@"
+"""
 
 
 class PoorMachine(WellServed):
     group = "Machine"
+
+
+class WellGor(FakeGor):
+    mode = "well"
 
 
 class FewDescriptors(PoorMachine):
@@ -103,6 +125,31 @@ class ReadOnly(BadFolder):
     mount = "-o ro"
 
 
+class NoTmp(PoorMachine):
+    """A mount namespace whose root has all that the machine's has, but for /tmp; HOME is nowhere, TMPDIR not set."""
+
+    name = "machine-no-tmp"
+    says = "has no /tmp, no TMPDIR, and no HOME"
+
+    def missing(self) -> str | None:
+        if os.geteuid() or not shutil.which("unshare"):
+            return "it needs root, to mount"
+        ours = next((path for path in (PROGRAMS, sys.executable, os.environ["TRAFFIC_DUPLICATOR_PYZ"])
+                     if Path(path).resolve().is_relative_to("/tmp")), None)  # fmt: skip
+        return f"{ours} is in /tmp itself" if ours else None
+
+    def prepare(self, place: Place) -> Setup:
+        setup = super().prepare(place)
+        root = place.folder / "root"
+        root.mkdir()
+        setup.environ["HOME"] = "/nonexistent"
+        setup.prefix = ["unshare", "--mount", "sh", "-ec", _ROOT_WITHOUT_TMP, str(root)]
+        return setup
+
+    def fault(self, run: Run) -> None:
+        assert not Path(f"/proc/{run.launched.pid}/root/tmp").exists(), "there is a /tmp"
+
+
 class Stopped(PoorMachine):
     name = "machine-stops-launcher"
     says = "stops the launcher for 0.2 s, twice (SIGSTOP, SIGCONT)"
@@ -114,6 +161,52 @@ class Stopped(PoorMachine):
             run.launched.send_signal(signal.SIGSTOP)
             run.wait(0.2)
             run.launched.send_signal(signal.SIGCONT)
+
+
+class LauncherKilled(PoorMachine):
+    """SIGKILL can't be handed down: docs/signals.md says what becomes of the app, and so it must be."""
+
+    name = "machine-kills-launcher"
+    says = "kills the launcher: clients are cut off and refused, the replayer ends; the app lives on, out of reach"
+    app_may_fail = ends_with_app = True
+    more_errors = 32  # one a connection
+    judges_latency = False  # of the few that are answered
+    rate = 400.0
+    ends_within_seconds = 2.0
+
+    def fault(self, run: Run) -> None:
+        run.wait(run.seconds / 2)
+        app_port = int(run.launched.facts("listening")[0]["app"].rpartition(":")[2]) if run.place.is_mirrored else 0
+        replayers = [pid for pid in run.launched.processes() if self.is_replayer(pid)]
+        killed_at = time.monotonic()
+        run.launched.kill()
+        assert bool(replayers) is run.place.is_mirrored, f"the replayers are {replayers}"
+        if run.place.is_mirrored:
+            wait_until(lambda: len(run.launched.processes()) == 1, "only the app is left", PATIENCE_SECONDS)
+            self.ended_after = time.monotonic() - killed_at
+            with socket.create_connection(("127.0.0.1", app_port), ANSWER_SECONDS) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n")
+                assert read_answer(client).endswith(OK_END), "the app does not live on"
+            run.launched.send_signal_to_all(signal.SIGKILL)
+        assert run.launched.is_refused(), "somebody listens on $PORT"
+
+    def is_replayer(self, pid: int) -> bool:
+        return accounts.is_builtin(pid)
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        if run.place.is_mirrored:
+            assert self.ended_after < self.ends_within_seconds, f"the replayer lived on for {self.ended_after:.1f} s"
+
+
+class LauncherOfGorKilled(LauncherKilled):
+    name = "machine-kills-launcher-gor"
+    says = "kills the launcher, whose replayer is a gor: the same"
+
+    def prepare(self, place: Place) -> Setup:
+        return WellGor().prepare(place)
+
+    def is_replayer(self, pid: int) -> bool:
+        return accounts.is_gor(pid)
 
 
 class TermStorm(PoorMachine):

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from tests.system.launched import Launched
+from tests.needs import NAMESPACES
+from tests.system.launched import PATIENCE_SECONDS, Launched
+from tests.system.sink import wait_until
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 MIB = 1024**2
@@ -125,6 +127,8 @@ class Scenario:
             assert cls.name not in SCENARIOS, f"two scenarios are called {cls.name}"
             SCENARIOS[cls.name] = cls
 
+    needs: ClassVar[str] = NAMESPACES  # tests/needs.py: the gate insists on what `missing` looks for
+
     def missing(self) -> str | None:
         """Why it can't run on this machine."""
         return None
@@ -132,6 +136,17 @@ class Scenario:
     def prepare(self, place: Place) -> Setup:
         """Starts what the launcher needs; called before each half."""
         return Setup(options=["--to", "http://127.0.0.1:9"])
+
+    def until_served(self, run: Run) -> None:
+        """Waits until clients can connect; or until what else must be, where they never can."""
+        if run.place.is_mirrored:
+            run.launched.wait_until_listening()
+        else:
+            wait_until(lambda: not run.launched.is_refused(), "the app listens", PATIENCE_SECONDS)
+
+    def client_prefix(self) -> Sequence[str]:
+        """Words in front of the client's, after `prepare`."""
+        return ()
 
     def until_ready(self, run: Run) -> None:
         """Waits, before the client starts, for what the fault needs."""

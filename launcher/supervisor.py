@@ -89,6 +89,8 @@ class Supervisor:
                 nursery.start_soon(self._serve_clients, mirroring, nursery)
                 status = await app.wait()
                 log("app-exited", status=status)
+                if status == 0 and self._stop_asked_at is None:
+                    await self._tell_of_daemon()
                 await self._shut_down(mirroring)
                 nursery.cancel_scope.cancel()
         return status
@@ -234,6 +236,15 @@ class Supervisor:
             self._forward(signal.SIGTERM, reason="the app still accepts, so nobody has told it")
 
     # ---- the end --------------------------------------------------------------------------------------------
+
+    async def _tell_of_daemon(self) -> None:
+        """An app that goes to the background can't be waited for; a platform ends it with its first process."""
+        address = await accepting_address(self._site.app_port, self._site.app_socket)
+        if address is not None:
+            log(
+                "app-left", level="warning", listens=_text(address),
+                hint="the app has gone to the background, where nobody relays it: let it run in the foreground",
+            )  # fmt: skip
 
     async def _shut_down(self, mirroring: Mirroring | None) -> None:
         now = trio.current_time()

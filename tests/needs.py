@@ -16,6 +16,7 @@ CGROUPS = "REQUIRE_CGROUPS"  # a memory cgroup below our own: needs root
 CHROMIUM = "REQUIRE_CHROMIUM"
 PROMTOOL = "REQUIRE_PROMTOOL"  # of the Debian package prometheus
 WRK = "REQUIRE_WRK"  # wrk, and nginx as a fast app
+FAKETIME = "REQUIRE_FAKETIME"  # libfaketime, of the Debian package faketime
 PYTHONS = "REQUIRE_PYTHONS"
 
 

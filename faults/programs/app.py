@@ -1,9 +1,9 @@
 """The app of the scenarios: answers every request after a little processor time, ends in good order at SIGTERM.
 
-`app.py [--work-us N] [--wait-ms N] [--port N]`: N microseconds of processor and N milliseconds of waiting before each
-answer; `/large` and `/bytes/N` are large ones, and `/discard` throws a body away. At SIGTERM it closes its listener,
-answers what comes on the connections that there are, with `Connection: close`, closes those on which nothing comes
-within 0.3 s, and exits with 0.
+`app.py [--work-us N] [--wait-ms N] [--port N] [--hold-mib N]`: N microseconds of processor and N milliseconds of
+waiting before each answer, and N MiB in use; `/large` and `/bytes/N` are large ones, and `/discard` throws a body away.
+At SIGTERM it closes its listener, answers what comes on the connections that there are, with `Connection: close`,
+closes those on which nothing comes within 0.3 s, and exits with 0.
 """
 
 from __future__ import annotations
@@ -139,7 +139,9 @@ async def main() -> None:
     parser.add_argument("--work-us", type=float, default=0)
     parser.add_argument("--wait-ms", type=float, default=0)
     parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", 0)))
+    parser.add_argument("--hold-mib", type=int, default=0)
     options = parser.parse_args(sys.argv[1:])
+    held = b"x" * (options.hold_mib * 1024**2)  # touched: it is resident
     app = App(options.work_us, options.wait_ms)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(app), "127.0.0.1", options.port, backlog=1024)
@@ -148,6 +150,7 @@ async def main() -> None:
     await stopped.wait()
     server.close()
     await app.stop()
+    del held
     os._exit(0)  # the loop's end would take the handler away, and a second SIGTERM the status
 
 

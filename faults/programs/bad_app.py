@@ -1,5 +1,6 @@
 """Apps that go wrong: `bad_app.py MODE WORK-US`. Each answers `ok` as app.py does, after so many microseconds of
-processor, but for what its mode says."""
+processor, but for what its mode says. SIGUSR1 has it accept nobody, and the next one accept again: by leaving clients
+in its backlog, or (`closes-door`) by closing its listener."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ _CRASH_AFTER = 100  # answers
 _WORKERS = 2
 _WORKER_SECONDS = 0.4
 _SOCKETS = 5000
+_DOOR = "door"  # the listener, in the selector
 
 
 class App:
@@ -32,7 +34,8 @@ class App:
         self.is_stopping = False
         self.selector = selectors.DefaultSelector()
         self.listener = listener
-        self.selector.register(listener, selectors.EVENT_READ, None)
+        self.selector.register(listener, selectors.EVENT_READ, _DOOR)
+        self.is_accepting = True
         self.connections: dict[socket.socket, bytearray] = {}
         self.streams: list[socket.socket] = []
 
@@ -41,7 +44,7 @@ class App:
         next_event = time.monotonic()
         while not self.is_stopping or self.connections:
             for key, _ in self.selector.select(_EVENT_SECONDS):
-                if key.fileobj is self.listener:
+                if key.data == _DOOR:
                     self._accept()
                 else:
                     self._receive(key.fileobj)  # type: ignore[arg-type]
@@ -58,8 +61,20 @@ class App:
         for stream in list(self.streams):
             self._close(stream)
 
+    def toggle(self) -> None:
+        """Accepts no longer, or again."""
+        self.is_accepting = not self.is_accepting
+        if not self.is_accepting:
+            self.selector.unregister(self.listener)
+            if self.mode == "closes-door":
+                self.listener.close()
+            return
+        if self.mode == "closes-door":
+            self.listener = listening()
+        self.selector.register(self.listener, selectors.EVENT_READ, _DOOR)
+
     def _accept(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # a worker was quicker; or the listener has just been closed
             connection, _ = self.listener.accept()
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections[connection] = bytearray()
@@ -120,12 +135,13 @@ class App:
         done_at = time.perf_counter() + self.work_seconds
         while time.perf_counter() < done_at:
             pass
+        is_last = self.is_stopping  # a signal may come from here on: what was promised is kept
         try:
-            connection.sendall(_OK_LAST if self.is_stopping else _OK)
+            connection.sendall(_OK_LAST if is_last else _OK)
         except OSError:
             self._close(connection)
             return False
-        if self.is_stopping or self.mode == "closes":
+        if is_last or self.mode == "closes":
             self._close(connection)
             return False
         return True
@@ -140,6 +156,7 @@ def listening() -> socket.socket:
 def serve(listener: socket.socket, mode: str, work_us: float) -> None:
     app = App(listener, mode, work_us)
     signal.signal(signal.SIGTERM, lambda *_: app.stop())
+    signal.signal(signal.SIGUSR1, lambda *_: app.toggle())
     app.run()
 
 
@@ -164,8 +181,22 @@ def supervise(listener: socket.socket, work_us: float) -> None:
             os.wait()
 
 
+def daemonise() -> None:
+    """daemon(7): the first process ends, the second has no terminal and no streams."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(nowhere, fd)
+
+
 def main(mode: str, work_us: float) -> None:
+    if mode == "crash-at-start":
+        sys.exit(3)
     listener = listening()
+    if mode == "daemon":
+        daemonise()
     if mode == "workers":
         supervise(listener, work_us)
         return

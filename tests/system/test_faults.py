@@ -8,7 +8,7 @@ from faults.groups import all_scenarios
 from faults.halves import run_half, run_halves
 from faults.results import Result
 from faults.scenario import Scenario
-from tests.needs import NAMESPACES, unavailable
+from tests.needs import unavailable
 from tests.system.launched import Product
 
 
@@ -16,7 +16,7 @@ from tests.system.launched import Product
 def test_the_app_is_not_hurt_and_nothing_is_lost_silently(scenario: type[Scenario], product: Product) -> None:
     reason = scenario().missing()
     if reason:
-        unavailable(reason, NAMESPACES)
+        unavailable(reason, scenario.needs)
     mirrored = run_halves(scenario, product, scenario.quick_times)
     alone = [run_half(scenario(), product, is_mirrored=False)] if scenario.app_may_fail else []
     missed = Result(scenario, mirrored, alone).missed(with_latency=False)

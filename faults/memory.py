@@ -1,0 +1,51 @@
+"""A machine whose memory ends while a replayer takes it: a memory cgroup around launcher, app and replayer."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from faults.machine import PoorMachine
+from faults.replayer import FakeGor
+from faults.scenario import MIB, Place, Run, Seen, Setup, app_command
+from tests.cgroups import new_memory_cgroup
+from tests.needs import CGROUPS
+
+_APP_MIB = 160  # more than the replayer can have: by its size it would be the app that the kernel kills
+_LIMIT_MIB = 320
+
+
+class GrowingGor(FakeGor):
+    mode = "grow"
+
+
+class MemoryEnds(PoorMachine):
+    name = "machine-memory"
+    says = f"has {_LIMIT_MIB} MiB, the app half of them; a replayer takes the rest, and is what the kernel kills"
+    needs = CGROUPS
+    seconds = quick_seconds = 2.5
+
+    def missing(self) -> str | None:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(new_memory_cgroup(_LIMIT_MIB * MIB))
+            except OSError as error:
+                return f"no memory cgroup can be made, which needs root: {error}"
+        return None
+
+    def prepare(self, place: Place) -> Setup:
+        self.cgroup = place.stack.enter_context(new_memory_cgroup(_LIMIT_MIB * MIB))
+        setup = GrowingGor().prepare(place)
+        setup.options = ["--replayer-memory", "1GiB", *setup.options]  # nobody of ours steps in before
+        setup.command = [*app_command(), "--hold-mib", str(_APP_MIB)]
+        setup.prefix = self.cgroup.prefix
+        return setup
+
+    def fault(self, run: Run) -> None:
+        while not run.wait(0.05):
+            pass
+        self.killed = self.cgroup.killed
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        assert bool(self.killed) is run.place.is_mirrored, f"the kernel has killed {self.killed}"
+        if run.place.is_mirrored:
+            assert run.launched.facts("replayer-restart"), "it was not the replayer"
