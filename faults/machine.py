@@ -70,6 +70,7 @@ class NoProcesses(PoorMachine):
     name = "machine-processes"
     says = "allows no process and no thread beside launcher and app (RLIMIT_NPROC)"
     python = "/usr/bin/python3"  # ours may be in a folder of root's
+    processes = 2
 
     def missing(self) -> str | None:
         if os.geteuid():
@@ -86,13 +87,28 @@ class NoProcesses(PoorMachine):
         setup.command = [self.python, "-I", "-S", "-u", str(app), "--work-us", "200"]
         setup.prefix = [
             "setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--",
-            "prlimit", "--nproc=2:2", "--",
+            "prlimit", f"--nproc={self.processes}:{self.processes}", "--",
         ]  # fmt: skip
         return setup
 
     def judge(self, run: Run, seen: Seen) -> None:
         if run.place.is_mirrored:
             assert run.launched.facts("replayer-start-failed"), "it could start a replayer"
+
+
+class OneProcess(NoProcesses):
+    """No shell can fork a Python to look at, so the word becomes the app."""
+
+    name = "machine-one-process"
+    says = "allows one process, and that is the app (RLIMIT_NPROC): it runs unmirrored"
+    processes = 1
+
+    def until_served(self, run: Run) -> None:
+        wait_until(lambda: not run.launched.is_refused(), "the app listens", PATIENCE_SECONDS)
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        [line] = run.launched.facts("unmirrored")
+        assert line["level"] == ("error" if run.place.is_mirrored else "info"), line
 
 
 class BadFolder(PoorMachine):

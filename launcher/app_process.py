@@ -5,6 +5,7 @@ From then on until the supervisor takes the signals over they are noted, so that
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 from contextlib import suppress
@@ -17,13 +18,17 @@ CONCERNING_THE_APP = (
     "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGWINCH",
 )  # fmt: skip
 _LAST_WORDS_SECONDS = 2.0
+_NO_MORE_PROCESSES = (errno.EAGAIN, errno.ENOMEM)  # fork(2): RLIMIT_NPROC, a cgroup's pids.max; memory
 
 
 class AppProcess:
     """The app, running; and the signals that have come for it so far."""
 
     def __init__(self, app: AppCommand) -> None:
-        """Starts it in a session of its own, with every descriptor that the launcher was given. Raises CannotStart."""
+        """Starts it in a session of its own, with every descriptor that the launcher was given.
+
+        Raises CannotStart; OSError where no process can be started beside this one.
+        """
         # One that was ignored stays so, for the app too (nohup).
         self.signals = [
             number
@@ -37,6 +42,8 @@ class AppProcess:
         try:
             self.process = _open(executable, app)
         except OSError as error:
+            if error.errno in _NO_MORE_PROCESSES:
+                raise
             self.process = _open(as_shell_script(executable, error), app)
 
     def _note(self, number: int, _: FrameType | None) -> None:

@@ -187,7 +187,13 @@ def _run_behind_relay(plan: Plan, command: Sequence[str]) -> int:
     from launcher.app_socket import folder_for
 
     with folder_for(plan.app_socket, is_chosen=plan.options.app_socket is not None):
-        app = AppProcess(plan.app)
+        try:
+            app = AppProcess(plan.app)
+        except OSError as error:  # a limit of the user's: then the app is all that runs
+            if plan.app_socket is not None:
+                raise
+            log("unmirrored", level="error", reason=f"no process can be started for the app: {error.strerror}")
+            _run_alone(plan, command)
         itself.note_app_start()
         try:
             from launcher import service

@@ -6,14 +6,6 @@
 # unmirrored; with TRAFFIC_DUPLICATOR_ENABLED=false without any Python. (Names start with td_: none meets a variable.)
 # build.py makes both forms: it fills in the launcher's options, and leaves out the lines marked for the other form.
 unset td_words td_status td_line td_word td_done # so that none is exported: they change after what is handed down was compared
-td_file=$0
-case $0 in */*) ;; *) [ -f "./$0" ] && td_file=./$0 || td_file=$(command -v -- "$0") ;; esac
-td_program=$td_file # only in the file
-while [ -L "$td_file" ] && td_link=$(readlink "$td_file"); do # only in the slug
-  case $td_link in /*) td_file=$td_link ;; *) td_file=${td_file%/*}/$td_link ;; esac # only in the slug
-done # only in the slug
-td_folder=${td_file%/*}/.. # only in the slug
-td_program=$td_folder/boot.py # only in the slug
 
 # ---- the command by itself ----
 
@@ -75,11 +67,16 @@ td_run_alone() {
   exec "$@"
 }
 
-# In a shell of its own, for it ends by SIGPIPE where nobody reads.
-td_say() { (printf '%s\n' "$1" >&2); }
+# A shell would end by SIGPIPE where nobody reads.
+td_say() {
+  trap '' PIPE
+  printf '%s\n' "$1" >&2
+  trap - PIPE
+}
 
 # A shell adds PWD. Status 1 of grep: it was not given.
 td_forget_pwd() {
+  [ -n "$td_forks" ] || return
   grep -zq '^PWD=' "/proc/$$/environ" 2>/dev/null
   [ $? -ne 1 ] || unset PWD
 }
@@ -90,7 +87,44 @@ td_keeps_environment() {
   [ -n "$td_given" ] && [ "$(/usr/bin/sort -z /proc/self/environ 2>/dev/null | tr '\0' '\n')" = "$td_given" ]
 }
 
-td_is_off=
+# ---- without the launcher ----
+
+# td_give_up STATUS: starts nothing.
+td_give_up() {
+  td_say "Error: $td_reason"
+  trap - EXIT
+  exit "$1"
+}
+
+# td_fall_back WORD...: becomes the command in these words, unless that is not to be; td_reason says why.
+td_fall_back() {
+  td_level=error
+  td_read_words "$@" || td_give_up 2
+  if [ -z "$td_is_off" ]; then
+    case $td_strict in 1 | [Tt][Rr][Uu][Ee] | [Yy][Ee][Ss] | [Oo][Nn]) td_give_up 2 ;; esac
+  fi
+  if [ -n "$td_socket" ]; then
+    td_reason="$td_reason; an app on a socket can't run without it, so nothing was started"
+    td_give_up 1
+  fi
+  if [ -n "$td_is_off" ]; then td_level=info td_reason=$td_is_off; fi
+  td_forget_pwd
+  td_run_alone "$td_level" "$td_reason" "$@"
+}
+
+# Where no process can be started (RLIMIT_NPROC, memory), a shell gives up at the first $(...): with status 2, or 254 of
+# bash, which tries for 15 s. (bash comes here by a signal, too, with the status of what was before.)
+# td_end STATUS WORD...: then becomes the command without another process; another end is none of its business.
+td_end() {
+  trap - EXIT
+  case $1${BASH_VERSION:+bash} in 2 | 254bash) ;; *) exit "$1" ;; esac
+  shift
+  td_forks='' td_reason="no process can be started: the user's limit (RLIMIT_NPROC) or the memory is used up"
+  td_fall_back "$@"
+}
+
+td_is_off='' td_forks=yes
+trap 'td_end "$?" "$@"' EXIT
 case ${TRAFFIC_DUPLICATOR_ENABLED-} in
   [Ff][Aa][Ll][Ss][Ee] | 0 | [Nn][Oo] | [Oo][Ff][Ff])
     td_is_off='TRAFFIC_DUPLICATOR_ENABLED is false'
@@ -100,6 +134,15 @@ case ${TRAFFIC_DUPLICATOR_ENABLED-} in
 esac
 
 # ---- the launcher ----
+
+td_file=$0
+case $0 in */*) ;; *) [ -f "./$0" ] && td_file=./$0 || td_file=$(command -v -- "$0") ;; esac
+td_program=$td_file # only in the file
+while [ -L "$td_file" ] && td_link=$(readlink "$td_file"); do # only in the slug
+  case $td_link in /*) td_file=$td_link ;; *) td_file=${td_file%/*}/$td_link ;; esac # only in the slug
+done # only in the slug
+td_folder=${td_file%/*}/.. # only in the slug
+td_program=$td_folder/boot.py # only in the slug
 
 td_probe='
 import os, sys
@@ -164,7 +207,7 @@ for td_name in python3 python3.14 python3.13 python3.12 python3.11 python3.10; d
 done # only in the file
 td_try /usr/local/bin/python3 "$@" # only in the file
 
-# ---- without it ----
+# ---- none can be started ----
 
 td_hint='apt-get install python3' # only in the file
 td_hint='deploy the app anew' # only in the slug
@@ -174,19 +217,4 @@ esac
 td_reason="start-traffic-duplicator needs Python 3.10 or newer (${td_found:-found none}): $td_hint"
 [ -z "$td_damage" ] || td_reason="$td_damage; put a sound copy there" # only in the file
 [ -z "$td_damage" ] || td_reason="$td_damage; deploy the app anew" # only in the slug
-td_level=error
-
-# td_give_up STATUS: starts nothing.
-td_give_up() { td_say "Error: $td_reason"; exit "$1"; }
-
-td_read_words "$@" || td_give_up 2
-if [ -z "$td_is_off" ]; then
-  case $td_strict in 1 | [Tt][Rr][Uu][Ee] | [Yy][Ee][Ss] | [Oo][Nn]) td_give_up 2 ;; esac
-fi
-if [ -n "$td_socket" ]; then
-  td_reason="$td_reason; an app on a socket can't run without it, so nothing was started"
-  td_give_up 1
-fi
-if [ -n "$td_is_off" ]; then td_level=info td_reason=$td_is_off; fi
-td_forget_pwd
-td_run_alone "$td_level" "$td_reason" "$@"
+td_fall_back "$@"

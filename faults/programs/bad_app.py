@@ -157,6 +157,7 @@ def serve(listener: socket.socket, mode: str, work_us: float) -> None:
     app = App(listener, mode, work_us)
     signal.signal(signal.SIGTERM, lambda *_: app.stop())
     signal.signal(signal.SIGUSR1, lambda *_: app.toggle())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     app.run()
 
 
@@ -167,10 +168,12 @@ def supervise(listener: socket.socket, work_us: float) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
     while not stopping:
         while len(workers) < _WORKERS:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # a new one hears it once it has a handler
             pid = os.fork()
             if not pid:
                 serve(listener, "", work_us)
                 os._exit(0)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
             workers.append(pid)
         time.sleep(_WORKER_SECONDS)
         os.kill(workers.pop(0), signal.SIGTERM)
