@@ -122,9 +122,9 @@ class Weather:
 
     def milliseconds(self, role: int, number: int) -> float:
         """Of one answer."""
-        own = self._middle_ms * self._load[number] * math.exp(self._draw.gauss(0, 0.35))
+        own = self._middle_ms * self._load[number] * math.exp(self._draw.gauss(0, 0.25))
         if number in self._neighbours[role]:
-            own *= 1.5
+            own *= 1.3
         if self._draw.random() < 0.01:
             own *= 1 + self._draw.paretovariate(1.5)
         now = number * self._seconds
@@ -151,8 +151,8 @@ def _load(draw: random.Random, count: int) -> Sequence[float]:
 
 def _pauses(draw: random.Random, count: int, seconds: float) -> Sequence[tuple[float, float]]:
     now, pauses = 0.0, []
-    while (now := now + draw.expovariate(1 / 3)) < count * seconds:
-        pauses.append((now, now + draw.uniform(0.03, 0.4)))
+    while (now := now + draw.expovariate(1 / 8)) < count * seconds:
+        pauses.append((now, now + draw.uniform(0.02, 0.3)))
     return pauses
 
 
