@@ -26,7 +26,7 @@ WORK = ROOT / ".build" / "fuzz"  # a folder a target: its corpus grows from run 
 RUNS = WORK / "runs.jsonl"
 TARGETS = (
     "framer", "tap", "gor_options", "app_command", "responses", "frames", "records", "record_files", "hex_lines",
-    "modifiers", "control",
+    "modifiers", "control", "bodies", "headers", "endpoints", "comparison",
 )  # fmt: skip
 LONGEST_BYTES = 1500  # of an input: what matters fits, and short ones are tried more often
 LIMITS = ("-timeout=60", "-rss_limit_mb=2048")  # seconds and memory for one input; one takes milliseconds

@@ -8,15 +8,27 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from fuzz.__main__ import NOT_HERE, SEEDS, TARGETS, dictionary, seed_files
 from fuzz.runs import Run, append, read, run_of, table
 from launcher import copied_head, framing, http_grammar, mirror, selector
+from launcher.comparison import page
 from launcher.control import words as control_words
 from launcher.http_grammar import Framing, judge_framing
-from launcher.replay import frames, heads, hex_lines, modifiers, record_files, record_format, responses
+from launcher.replay import (
+    frames,
+    heads,
+    hex_lines,
+    modifiers,
+    record_files,
+    record_format,
+    recorded_answers,
+    responses,
+)
+from launcher.replay.comparison import bodies, endpoints, headers, judging, recorder
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_ATHERIS = "import runpy, sys; sys.modules['atheris'] = None; runpy.run_module('fuzz', run_name='__main__')"
@@ -74,6 +86,16 @@ def leaves_the_first(*head):
         ("hex_lines", hex_lines, "request_fault", lambda request: None),
         ("hex_lines", hex_lines.HexLines, "receive_eof", lambda lines: lines.receive(b"\n")),
         ("control", control_words.Change, "__str__", lambda change: "off"),
+        ("bodies", judging, "decoded", lambda body, coding: body),
+        ("bodies", bodies, "_is_same", lambda value, other, depth, walk: value == other),
+        ("bodies", bodies, "shown_key", lambda key: key),
+        ("bodies", bodies, "MAX_PATHS", 1000),
+        ("headers", headers, "_meaning", lambda name, value: b""),
+        ("endpoints", endpoints, "_part", unquote),
+        ("endpoints", endpoints.Endpoints, "_collapse", lambda learned, before: None),
+        ("comparison", recorder, "_NO_NOISE", None),
+        ("comparison", recorded_answers.Witness, "ended", lambda witness, *ended: None),
+        ("comparison", page, "escape", lambda text: text),
         ("modifiers", modifiers, "set_header_rule", lambda text: (b"X", b"a\r\n\r\nb")),
         ("modifiers", heads, "replaced", lambda text, span, new: text[: span[0]] + new + b"\r\nX: y" + text[span[1] :]),
     ],
