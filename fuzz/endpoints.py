@@ -46,9 +46,11 @@ def check(data: bytes) -> Hashable:
             name = learned.name(method, target)
             if learned.is_changed:
                 changes += 1
-                counts = renamed(counts, learned)
-                learned.settle()
-                name = learned.canonical(name)
+                names = learned.settle()
+                counts, before = Counter(), counts
+                for each, count in before.items():  # as the recorder does it
+                    counts[names.get(each, each)] += count
+                name = names.get(name, name)
             counts[name] += 1
             assert counts.total() == number
             assert len(counts) <= endpoints.MAX_ENDPOINTS + 1, "there are more endpoints than their bound"
@@ -68,14 +70,6 @@ def check(data: bytes) -> Hashable:
 def bounds(words: int, names: int) -> Iterator[None]:
     with mock.patch.multiple(endpoints, MAX_WORDS=words, MAX_ENDPOINTS=names):
         yield
-
-
-def renamed(counts: Counter[str], learned: Endpoints) -> Counter[str]:
-    """As the recorder does it."""
-    after = Counter[str]()
-    for name, count in counts.items():
-        after[learned.canonical(name)] += count
-    return after
 
 
 def parts_of(requests: list[tuple[bytes, bytes]]) -> Iterator[str]:

@@ -180,7 +180,7 @@ def test_deep_and_wide_json_is_cut_not_followed():
 def test_blanks_around_json_mean_nothing():
     baseline, candidate = (
         fill(new_comparison().new_answer(), data, headers={"Content-Type": "application/json"})
-        for data in (b'\r\n {"a": 1}', b'{"a": 1}\n')
+        for data in (b'\xef\xbb\xbf\r\n {"a": 1}', b'{"a": 1}\n')
     )
     assert judge(baseline, candidate, Ignored())[2:] == (set(), "json")
 
@@ -330,6 +330,7 @@ def head(*lines: str) -> bytes:
     (["Set-Cookie: s=1; Path=/; HttpOnly"], ["Set-Cookie: s=1; Path=/"], {("header:set-cookie", "value")}),
     (["Location: http://a/users/1"], ["Location: http://b:81/users/2"], set()),
     (["Location: /users/1"], ["Location: /login"], {("header:location", "value")}),
+    (["Vary: a", "vary:  A"], ["Vary: a", "Vary: a"], set()),
     (["Content-Type: text/html ; charset=\"UTF-8\""], ["Content-Type: text/html;charset=utf-8"], set()),
     (["Content-Type: text/html; charset=utf-8"], ["Content-Type: text/html"], {("header:content-type", "value")}),
     (["Set-Cookie: a=1", "Set-Cookie: b=1"], ["Set-Cookie: b=2", "Set-Cookie: a=2"], set()),
@@ -376,6 +377,18 @@ def test_many_names_at_one_place_become_a_parameter_and_old_names_follow():
     learned.settle()
     assert learned.names == {"GET /users/{value}/posts"}
     assert learned.name(b"GET", b"/orders") == "GET /orders"
+
+
+def test_names_that_change_while_others_are_looked_at_again_change_too(monkeypatch):
+    monkeypatch.setattr(endpoints, "MAX_WORDS", 1)
+    learned = Endpoints()
+    given = [learned.name(b"GET", target) for target in (b"/a/c/x", b"/b/d/x")]
+    learned.settle()
+    given += [learned.name(b"GET", target) for target in (b"/a/e/x", b"/a/e/y")]
+    renamed = learned.settle()
+    assert {renamed.get(name, name) for name in given[2:]} == learned.names
+    assert all(learned.canonical(name) == name for name in learned.names)
+    assert not learned.is_changed
 
 
 def test_the_number_of_endpoints_is_bounded():

@@ -2,7 +2,7 @@
 
 A part of a path that looks like a number, an UUID, a digest or anything but a word is a parameter at once. Where more
 than MAX_WORDS words have been seen at one place they are names of things, not routes, and become one parameter, too:
-then `is_changed` says that names given before have to be looked at again with `canonical`.
+then `is_changed` says that names given before have changed: `settle` tells how.
 """
 
 from __future__ import annotations
@@ -80,10 +80,15 @@ class Endpoints:
         method, _, route = name.partition(" ")
         return f"{method} {self._route(route)}"
 
-    def settle(self) -> None:
-        """The names have been looked at again."""
-        self.names = {self.canonical(name) for name in self.names}
-        self.is_changed = False
+    def settle(self) -> dict[str, str]:
+        """How the names that were given are called now. Looking at them again may itself change some once more."""
+        renamed = {name: name for name in self.names}
+        while self.is_changed:
+            self.is_changed = False
+            renamed = {before: self.canonical(after) for before, after in renamed.items()}
+        self.names = set(renamed.values())
+        self._known.clear()
+        return renamed
 
     def _route(self, shape: str) -> str:
         parts = shape.split("/")

@@ -54,16 +54,14 @@ def header_differences(baseline: bytes, other: bytes, ignored: frozenset[bytes])
     return found
 
 
-def _chosen(lines: set[bytes], ignored: frozenset[bytes]) -> dict[bytes, list[bytes]]:
-    """What counts of the values by name, in an order of its own."""
-    found: dict[bytes, list[bytes]] = {}
+def _chosen(lines: set[bytes], ignored: frozenset[bytes]) -> dict[bytes, set[bytes]]:
+    """What counts of the values by name. The same twice, however it is written, is the same once."""
+    found: dict[bytes, set[bytes]] = {}
     for line in lines:
         name, _, value = line.partition(b":")
         name = name.strip().lower()
         if name in COMPARED and name not in ignored:
-            found.setdefault(name, []).append(_meaning(name, value.strip()))
-    for values in found.values():
-        values.sort()
+            found.setdefault(name, set()).add(_meaning(name, value.strip()))
     return found
 
 

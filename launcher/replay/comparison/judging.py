@@ -22,7 +22,7 @@ from launcher.replay.comparison.headers import header, header_differences
 
 Difference = tuple[str, str]
 _NOTHING: frozenset[Difference] = frozenset()
-_SNIFFED = re.compile(rb"[ \t\r\n]*[{\[]")
+_SNIFFED = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*[{\[]")
 _BROKEN = str(Undecodable(BROKEN))
 
 

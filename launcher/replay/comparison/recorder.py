@@ -118,8 +118,7 @@ class Comparison:
         self._unsafe += method not in _SAFE
         endpoint = self._endpoints.name(method, target)
         if self._endpoints.is_changed:
-            self._rename()
-            endpoint = self._endpoints.canonical(endpoint)
+            endpoint = self._rename(endpoint)
         block = int((self._clock() - self._started) / BLOCK_SECONDS)
         looks = self._looking.may_look()
         other = answers[self._noise] if self._noise is not None else None
@@ -143,10 +142,12 @@ class Comparison:
             self._keep_pair(record, baseline, answer)
         return self._example(record, baseline, answer)
 
-    def _rename(self) -> None:
+    def _rename(self, endpoint: str) -> str:
+        """What is called now what was called so before, here and in all that was counted."""
+        renamed = self._endpoints.settle()
         for candidate in self._candidates:
-            candidate.rename(self._endpoints.canonical)
-        self._endpoints.settle()
+            candidate.rename(lambda name: renamed.get(name, name))
+        return renamed.get(endpoint, endpoint)
 
     def sets(self) -> dict[str, int]:
         """What became of the sets of answers so far."""
