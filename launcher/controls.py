@@ -14,8 +14,8 @@ class Controls:
         self._rate_per_second = rate_per_second
         self.is_on = True  # as --control says
         self._pauses: dict[str, str] = {}
-        self.is_copying = True  # neither turned off nor paused
-        self.copies_all = True  # and neither sample nor rate leaves anything out: kept, because each request asks
+        self.is_copying: bool  # neither turned off nor paused
+        self.copies_all: bool  # and neither sample nor rate leaves anything out: kept, because each request asks
         self._update()
 
     @property

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from launcher.controls import Controls
 from launcher.copied_head import HeadCopier
 from launcher.counters import TapCounters
-from launcher.framing import END, Body, End, Framed, Framer, Head, Incomplete
+from launcher.framing import END, Body, End, Framed, Framer, Head, Unframed
 from launcher.mirror_queue import RECORD_OVERHEAD_BYTES, Budget, MirrorQueue
 from launcher.records import new_record
 from launcher.sampling import Peer
@@ -132,8 +132,6 @@ class RequestTap:
 
     def closed(self) -> None:
         """The connection has ended."""
-        if not self._framer.stopped and not self.wants_app:
-            self._handle(self._framer.receive_eof())
         if self._request is not None:
             self._end_as("incomplete")
         self._stop()
@@ -158,9 +156,7 @@ class RequestTap:
                 self._keep(event.data)
             elif isinstance(event, End):
                 self._complete()
-            elif isinstance(event, Incomplete):
-                break  # `closed` counts it, if it is a request that was kept
-            else:
+            elif isinstance(event, Unframed):
                 self._end_as("unframed")
                 self._stop()
         if self._framer.held_bytes != self._held_bytes:

@@ -24,10 +24,13 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".build" / "mutation"
 RESULTS = WORK / "results"
 EXPLAINED = ROOT / "mutation" / "explained.txt"
-MODULES = ("framing", "http_grammar", "mirror_queue", "copied_head", "selector", "rate_limit", "brakes", "records")
+MODULES = (
+    *("framing", "http_grammar", "mirror_queue", "copied_head", "mirror", "selector", "sampling", "rate_limit"),
+    *("brakes", "controls", "records"),
+)
 TESTS = (
     *("tests/test_framing.py", "tests/test_mirror_queue.py", "tests/test_mirror.py", "tests/test_sampling.py"),
-    *("tests/test_brakes.py", "tests/test_records.py"),
+    *("tests/test_controls.py", "tests/test_brakes.py", "tests/test_records.py"),
 )
 COPIED = ("launcher", "tests", "fuzz", "mutation", "README.md", "pyproject.toml")
 # Those that take seconds: what they find by random streams and by timing, the tables find at once, or not at all.

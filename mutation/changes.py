@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from mutmut.mutation.data import LineSpan
 from mutmut.mutation.file_mutation import mutate_file_contents
 
 _NUMBER = re.compile(r"__mutmut_(\d+|orig)\b")
+_PROPERTY = re.compile(r"^ +@property\n(?= +def (\w+)\((?![\s\S]*@\1\.setter))", re.MULTILINE)  # that is only read
 _GENERATED_NAME = re.compile(r"\bx(?:_|ǁ(?:\w*ǁ)?)(\w+?)__mutmut_(?:\d+|orig)\b")
 
 
@@ -63,10 +64,18 @@ def copy_code(root: Path, work: Path, names: Sequence[str]) -> None:
 def change_module(work: Path, module: str) -> list[Change]:
     """Puts into the copy at `work` every change of `launcher/<module>.py`, and says what they are."""
     path = work / "launcher" / f"{module.replace('.', os.sep)}.py"
-    mutated = mutate_file_contents(str(path), path.read_text())
-    path.write_text(mutated.code)
+    source = path.read_text()
+    mutated = mutate_file_contents(str(path), _PROPERTY.sub("", source))
+    path.write_text(f"{mutated.code}\n{''.join(_properties(source))}")
     lines = mutated.code.splitlines()
     return [_change(module, name, lines, mutated.line_span_by_function_name) for name in mutated.mutant_names]
+
+
+def _properties(source: str) -> Iterator[str]:
+    """Lines that make properties again of those that mutmut gets to see as methods: it leaves out what is decorated."""
+    for found in _PROPERTY.finditer(source):
+        owner = re.findall(r"^class (\w+)", source[: found.start()], re.MULTILINE)[-1]
+        yield f"{owner}.{found[1]} = property({owner}.{found[1]})\n"
 
 
 def _change(module: str, name: str, lines: Sequence[str], spans: Mapping[str, LineSpan]) -> Change:

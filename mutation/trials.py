@@ -48,8 +48,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
         functions: dict[str, list[str]] = json.load(file)
     processes = int(os.environ["TRIALS_PROCESSES"])
     tests = [Test(item) for item in session.items]
-    learn(tests)
     with open(os.environ["TRIALS_RESULTS"], "w", buffering=1) as results:
+        if session.testsfailed:
+            return True  # to import them has failed: pytest says so
+        learn(tests)
         failed = [test.item.nodeid for test in tests if not test.passes] or control(tests)
         if failed:
             results.write(json.dumps({"failed": failed}) + "\n")
@@ -180,7 +182,7 @@ def put_in(name: str, note: Callable[[str], object] | None = None) -> None:
             elif full_name == function_name:
                 function = vars(space)[f"{mangled}__mutmut_{number}"]
             asks = vars(space)[re.sub(r"^x(?:_|ǁ\w+ǁ)", "", mangled)]
-            instead[id(asks)] = asks, function
+            instead[id(asks)] = asks, property(function) if isinstance(asks, property) else function
     for space in spaces:
         for key, value in list(vars(space).items()):
             if id(value) in instead:

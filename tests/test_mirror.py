@@ -145,9 +145,11 @@ def test_every_queue_gets_each_record_and_shares_its_bytes():
 
 
 def test_a_split_output_goes_round_the_queues():
-    scene = Scene(queues=2, split_output=True).send(GET * 3)
-    assert (len(scene.copies(0)), len(scene.copies(1))) == (2, 1)
-    assert [queue.counters.given for queue in scene.queues] == [2, 1]
+    scene = Scene(queues=3, split_output=True).send(GET * 2)
+    assert [queue.counters.given for queue in scene.queues] == [1, 1, 0]
+    scene.send(GET * 2)
+    assert [queue.counters.given for queue in scene.queues] == [2, 1, 1]
+    assert [len(scene.copies(queue)) for queue in range(3)] == [2, 1, 1]
 
 
 @pytest.mark.parametrize(("percent", "counter"), [(0, "skipped_sample"), (100, "offered")])
@@ -226,12 +228,13 @@ def test_a_sample_by_user_takes_all_or_none_of_each_user_s_requests():
         (("::1", 1, 0, 0), False, b"1.2.3.4"),
     ],
 )  # fmt: skip
-def test_a_sample_by_client_asks_whose_the_connection_is(name, in_dyno, key):
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_a_sample_by_client_asks_whose_the_connection_is(name, in_dyno, key, in_pieces):
     scene = Scene(selection=Selection(sample_by=SampleBy("client")), in_dyno=in_dyno)
     scene.tap = scene.mirror.new_tap(lambda: name)
     for percent in (place_of(key), place_of(key) + 1e-6):
         scene.controls.sample_percent = percent
-        scene.send(GET[:-2] + b"X-Forwarded-For: 9.9.9.9, 1.2.3.4\r\n\r\n")
+        scene.send(POST[:-2003] + b"\nX-Forwarded-For: 9.9.9.9, 1.2.3.4\r\n\r\n" + POST[-2000:], in_pieces=in_pieces)
     assert scene.counters() == {"seen": 2, "skipped_sample": 1, "offered": 1}
 
 
@@ -267,11 +270,17 @@ def test_a_large_request_is_dropped_and_the_next_one_is_not(body, in_pieces):
     assert scene.budget.used_bytes == 0
 
 
+@pytest.mark.parametrize("in_pieces", [False, True])
 @pytest.mark.parametrize("selection", [Selection(), Selection(paths=("^/",))])
-def test_a_request_may_be_as_large_as_max_request_says(selection):
+@pytest.mark.parametrize("request_", [POST, CHUNKED + b"3\r\nabc\r\n3\r\nabc\r\n0\r\n\r\n"])
+def test_a_request_may_be_as_large_as_max_request_says(request_, selection, in_pieces):
     for more, counter in [(0, "offered"), (-1, "dropped_large")]:
-        scene = Scene(max_request_bytes=len(POST) + more, selection=selection)
-        assert scene.send(POST).counters() == {"seen": 1, counter: 1}
+        scene = Scene(max_request_bytes=len(request_) + more, selection=selection)
+        assert scene.send(request_, in_pieces=in_pieces).counters() == {"seen": 1, counter: 1}
+
+
+def test_pipelined_requests_without_a_body_may_be_as_large_as_max_request_says():
+    assert Scene(max_request_bytes=len(GET)).send(GET * 2).counters() == {"seen": 2, "offered": 2}
 
 
 def test_a_half_read_request_that_the_buffer_does_not_hold_is_dropped():
@@ -279,7 +288,7 @@ def test_a_half_read_request_that_the_buffer_does_not_hold_is_dropped():
     scene.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\n\r\n" + b"x" * 1000)
     scene.send(b"x" * 1000 + GET)
     assert scene.counters() == {"seen": 2, "dropped_buffer": 1, "offered": 1}
-    scene.copies()
+    assert scene.copies() == [GET[:-2] + GUARD]
     assert scene.budget.used_bytes == 0
 
 
@@ -289,6 +298,20 @@ def test_a_half_read_head_is_charged_and_given_back():
     scene.send(b"\r\nHost: h\r\n\r\n")
     scene.copies()
     assert scene.budget.used_bytes == 0
+
+
+def test_what_is_half_read_is_charged_to_the_byte():
+    head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n"
+    scene = Scene().send(GET[:20])
+    assert scene.budget.used_bytes == 20
+    scene.send(GET[20:] + GET[:5])
+    scene.copies()
+    assert scene.budget.used_bytes == 5
+    scene.send(GET[5:] + head + b"abc")
+    scene.copies()
+    assert scene.budget.used_bytes == len(head + b"abc") + 256 + len(b" 5") + 256, (
+        "of the record and of the marked line"
+    )
 
 
 def test_a_half_read_head_that_the_buffer_does_not_hold_ends_mirroring_there():
@@ -331,21 +354,50 @@ def test_a_switched_protocol_is_not_copied_and_ends_framing():
     assert scene.tap.wants_app
     scene.tap.app_sent(b"HTTP/1.1 101 Switching Protocols\r\n")
     scene.send(b"\x81\x85\x01\x02\x03\x04" + GET)
-    assert not scene.tap.wants_app
+    assert scene.tap.wants_app is False
     assert scene.counters() == {"seen": 1, "skipped_upgrade": 1}
 
 
 @pytest.mark.parametrize("answer", [
     b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 404 N\r\n",
+    b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
 ])  # fmt: skip
 @pytest.mark.parametrize("in_pieces", [False, True])
 def test_a_declined_upgrade_is_copied_without_the_header(answer, in_pieces):
-    scene = Scene().send(UPGRADE + GET)
+    scene = Scene()
+    assert scene.tap.wants_app is False
+    scene.send(UPGRADE + GET)
     for piece in [answer[i : i + 1] for i in range(len(answer))] if in_pieces else [answer]:
         if scene.tap.wants_app:
             scene.tap.app_sent(piece)
     assert scene.copies() == [b"GET /ws HTTP/1.1\r\nHost: h\r\n" + GUARD, GET[:-2] + GUARD]
     assert scene.counters() == {"seen": 2, "offered": 2}
+    assert scene.tap.wants_app is False
+
+
+def test_each_upgrade_has_an_answer_of_its_own():
+    scene = Scene().send(UPGRADE * 3)
+    for answer in (b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 404 N\r\n", b"HTTP/1.1 101 Switching Protocols\r\n"):
+        assert scene.tap.wants_app is True
+        scene.tap.app_sent(answer)
+    assert scene.counters() == {"seen": 3, "offered": 2, "skipped_upgrade": 1}
+
+
+@pytest.mark.parametrize("status", [b"100 Continue", b"103 Early Hints", b"199 X"])
+def test_an_interim_answer_decides_nothing(status):
+    scene = Scene().send(UPGRADE)
+    scene.tap.app_sent(b"HTTP/1.1 %s\r\n\r\n" % status)
+    assert scene.tap.wants_app is True
+    scene.tap.app_sent(b"HTTP/1.1 101 Switching Protocols\r\n")
+    assert scene.counters() == {"seen": 1, "skipped_upgrade": 1}
+
+
+def test_an_interim_answer_without_end_is_taken_for_a_switch():
+    scene = Scene().send(UPGRADE)
+    scene.tap.app_sent((b"HTTP/1.1 103 Early Hints\r\nA: ").ljust(16384, b"a"))
+    assert scene.tap.wants_app is True
+    scene.tap.app_sent(b"a")
+    assert scene.counters() == {"seen": 1, "skipped_upgrade": 1}
 
 
 def test_a_request_in_the_same_read_before_one_that_switches_is_copied():
@@ -362,7 +414,10 @@ def test_more_than_can_be_held_behind_one_that_switches_ends_mirroring_there():
     assert scene.budget.used_bytes == 0
 
 
-@pytest.mark.parametrize(("answer", "counter"), [(b"200 OK", "skipped_upgrade"), (b"405 No", "offered")])
+@pytest.mark.parametrize(
+    ("answer", "counter"),
+    [(b"200 OK", "skipped_upgrade"), (b"299 OK", "skipped_upgrade"), (b"300 No", "offered"), (b"405 No", "offered")],
+)
 def test_connect_switches_with_any_status_of_2xx(answer, counter):
     scene = Scene().send(b"CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n")
     scene.tap.app_sent(b"HTTP/1.1 " + answer + b"\r\n\r\n")

@@ -52,6 +52,8 @@ def drawn_by(by: SampleBy, request: bytes, peer: Peer = NOBODY) -> bytes | None:
         (["Cookie: SID=1; sid=abc"], b"abc"),
         (["Cookie: sid=abc; sid=def"], b"abc"),
         (["Cookie: a=1", "Cookie: sid=abc"], b"abc"),
+        (["Cookie: a=1", "Cookie: sid=abc", "Cookie: sid=def"], b"abc"),
+        (["Cookie: sid=abc", "Cookie: sid=def"], b"abc"),
         (["X-Cookie: sid=1", "Host: h", "Cookie: sid=abc  "], b"abc"),
         (["Cookie: sid=\"a b\""], b"\"a b\""),
         (["Cookie: sid="], None),
@@ -125,6 +127,13 @@ def test_a_peer_without_a_public_address_is_a_proxy_and_so_is_a_dyno_s_router(ad
 
 KEYS = st.binary(min_size=1, max_size=80).filter(lambda key: not set(key) & set(b" \t\r\n"))
 PERCENTS = st.floats(0, 100)
+
+
+def test_without_anything_that_tells_users_apart_each_request_is_drawn_by_lot():
+    lots = [0.3, 0.3, 0.99]
+    sampler = Sampler(None, lambda: lots.pop(0))
+    assert [sampler.takes(head(), NOBODY, percent) for percent in (30, 31, 99.5)] == [False, True, True]
+    assert not lots
 
 
 @given(KEYS, st.integers(0, 100))
