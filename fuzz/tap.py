@@ -50,7 +50,9 @@ def seeds() -> dict[str, bytes]:
     answers = (b"HTTP/1.1 103 E\r\n\r\nHTTP/1.1 404 N\r\n\r\n" * 2, b"HTTP/1.1 101 S\r\n\r\n", b"")
     cases = [case for case in CASES if len(case.data) < 1000]
     two = b"POST / HTTP/1.1\r\nX: abcdef\r\nContent-Length: 5\r\n\r\nabcdeGET / HTTP/1.1\r\nX: abcdefghijklmnop\r\n\r\n"
+    chunked = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n18\r\n%s\r\n0\r\n\r\n" % (b"x" * 24)
     return {
+        "too large in chunks, beyond the rate": bytes([0, 10, 0, 0, 0, 60, 0, 60]) + chunked * 2,
         "no room for a request unless it comes alone": bytes([3, 0, 0, 0, 0, 52, 0, 200]) + two,
     } | {
         case.name: bytes([number % 4 + 4 * (number % 7), number % 3 + 3 * (number % 4), 0, number % 5, 0, 7, 0, 29])
@@ -143,7 +145,9 @@ def check(data: bytes) -> Hashable:
     assert unseen["seen"] == counters["seen"]
     if scene.buffer_bytes == AMPLE:  # a smaller one may have no room for two requests at once, but for each by itself
         assert unseen == counters, "it matters whether a body that is not copied is seen"
-    if scene.buffer_bytes == AMPLE and scene.raises_after is None:
+    # Of a chunked body the head doesn't tell that it is too large: in pieces the request uses the rate up before that.
+    is_told_by_heads = scene.controls.rate_per_second is None or b"chunked" not in stream.lower()
+    if scene.buffer_bytes == AMPLE and scene.raises_after is None and is_told_by_heads:
         assert scene.run([stream] if stream else [], unseen=False) == counters, "the counters depend on the cuts"
     return tuple(name for name, value in counters.items() if value)
 
