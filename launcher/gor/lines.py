@@ -32,13 +32,13 @@ _REQUEST = re.compile(  # from here on it is a request, a response or a record: 
     | \b[A-Za-z]+\ \S+\ HTTP/\d.* | \bHTTP/\d\.\d\ \d{3}.*""",
     re.VERBOSE | re.DOTALL,
 )
-_REMOVED = (
+_REMOVED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"^(invalid .*?value) .* (for (?:flag )?-[\w-]+)(: [^\"`]*)?.*$"), r"\1 \2\3"),
     (re.compile(r"^(invalid .*?value) (?!for (?:flag )?-[\w-]+).*$"), r"\1"),
     (re.compile(r' ?command\["(?:[^"\\]|\\.)*"\]'), ""),  # with all its arguments, the user's program's, too
     (re.compile(r"using (?:'.*'|\"(?:[^\"\\]|\\.)*\") command"), "using a command"),
     (re.compile(r"//[^\s/@\"]*@"), "//***@"),
-    (re.compile(r"(https?://[^\s?\"\\]*)\?[^\s\"\\]*"), r"\1?…"),
+    (re.compile(r"https?://[^\s\"\\]*"), lambda url: re.sub(r"\?.*", "?…", url[0])),  # whole: many in one
 )
 
 

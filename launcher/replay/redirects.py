@@ -13,8 +13,9 @@ from urllib.parse import urljoin, urlsplit
 from launcher.replay.requests import Request
 
 _REQUEST_LINE = re.compile(rb"([^ ]+) (https?://[^/?#]*)?([^ ]*) ")
-_HOST = re.compile(rb"\r\nhost:[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
+_HOST = re.compile(rb"\r\nhost:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _OF_BODY = re.compile(rb"\r\n(?:content-[a-z]+|transfer-encoding|trailer):[^\r\n]*(?=\r\n)", re.IGNORECASE)
+_BLANKS = " \t"
 _LOCATION = re.compile(r"[!-~]+")
 _SAME_METHOD = (307, 308)
 FOLLOWED = (301, 302, 303, *_SAME_METHOD)
@@ -27,7 +28,7 @@ def redirected(request: Request, status: int, location: bytes, scheme: str) -> R
     text = location.decode("latin-1")
     if status not in FOLLOWED or not line or not host or not _LOCATION.fullmatch(text):
         return None
-    own = f"{scheme}://{host[1].decode('latin-1')}"
+    own = f"{scheme}://{host[1].decode('latin-1').rstrip(_BLANKS)}"
     try:
         parts = urlsplit(urljoin(own + line[3].decode("latin-1"), text))
         is_own = parts.scheme == scheme and _authority(parts.netloc, scheme) == _authority(urlsplit(own).netloc, scheme)

@@ -38,13 +38,13 @@ class Request:
 
 def header_setter(name: bytes, value: bytes) -> HeaderEdit:
     """Replaces the value of the first such header in place, else puts the header first."""
-    first = re.compile(rb"\r\n%s:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)" % re.escape(name), re.IGNORECASE)
+    first = re.compile(rb"\r\n%s:[ \t]*([^\r\n]*)" % re.escape(name), re.IGNORECASE)
     line = name + b": " + value + b"\r\n"
 
     def set_header(head: bytes) -> bytes:
         match = first.search(head)
         if match:
-            return head[: match.start(1)] + value + head[match.end(1) :]
+            return head[: match.start(1)] + value + head[match.start(1) + len(match[1].rstrip(b" \t")) :]
         start = head.index(b"\r\n") + 2
         return head[:start] + line + head[start:]
 

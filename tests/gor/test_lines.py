@@ -99,3 +99,10 @@ def test_a_long_line_is_cut_after_secrets_were_masked() -> None:
 def test_whatever_follows_a_known_beginning_comes_out_printable_and_short(rest: bytes) -> None:
     told = known_line(b"2026/11/23 17:44:44 x" + rest.replace(b"\n", b""))
     assert told is not None and told.isprintable() and len(told) <= MAX_CHARACTERS
+
+
+def test_a_line_of_many_addresses_takes_no_quadratic_time() -> None:
+    """That would be seconds; a client chooses the path that gor quotes, and the launcher relays meanwhile."""
+    line = "2026/11/27 12:00:00 http: " + "http://" * 9000
+    assert known_line(line.encode() + b"?secret") == line[: MAX_CHARACTERS - 1] + "…"
+    assert known_line(b"2026/11/27 12:00:00 http://a/?b http://c?d") == "2026/11/27 12:00:00 http://a/?… http://c?…"
