@@ -74,6 +74,9 @@ def run_all(
         result = run_pairs(product, scenario, rates, pairs=own_pairs, is_quick=is_quick)
         results.append(result)
         print(result.row(with_latency=not is_quick), flush=True)
+        for seen in result.mirrored:
+            if seen.told:
+                print(f"-----> {scenario.name}: {seen.told}", flush=True)
         for what in (missed := result.missed(with_latency=not is_quick)):
             print(f"-----> {scenario.name}: {what}", file=sys.stderr, flush=True)
         failed += bool(missed)
@@ -91,7 +94,7 @@ def run_pairs(
         rates[key] = capacity(product, scenario(), _CAPACITY_SECONDS) * _SHARE
     seen: dict[bool, list[Seen]] = {True: [], False: []}
     for number in range(pairs):
-        for is_mirrored in (number % 2 == 0, number % 2 == 1):
+        for is_mirrored in (number % 2 == 0, number % 2 == 1) if scenario.is_compared else (True,):
             rate = QUICK_RATE if is_quick else rates.get(key, 0.0)
             half = run_half(scenario(), product, is_mirrored=is_mirrored, rate=rate, is_quick=is_quick)
             seen[is_mirrored].append(half)

@@ -31,6 +31,7 @@ class ClockJumps(PoorMachine):
 
     def prepare(self, place: Place) -> Setup:
         setup = super().prepare(place)
+        self.url = setup.options[1]
         self.file = place.folder / "clock"
         self.set_clock(0)
         setup.environ |= {
@@ -56,6 +57,8 @@ class ClockJumps(PoorMachine):
         if run.place.is_mirrored:
             told = accounts.feed_counters(run.launched)
             assert told["taken"] == told["given"], f"copies were lost: {told}"
+            ends = accounts.outcomes(run.launched, self.url)  # a time-out, say, would be one by the wrong clock
+            assert ends["2xx"] and ends.keys() <= {"received", "2xx", "unsent"}, f"copies ended as {ends}"
 
 
 class ClockPassesUntil(ClockJumps):

@@ -57,11 +57,11 @@ class Result:
         return f"| {' | '.join(cells)} |"
 
     def _says(self) -> str:
-        is_repeated = len(self.mirrored) > len(self.alone)
+        is_repeated = len(self.mirrored) > max(len(self.alone), 1)
         return f"{self.scenario.says}; {len(self.mirrored)} times" if is_repeated else self.scenario.says
 
     def _pair(self, name: str) -> str:
-        return f"{_median(self.mirrored, name):.2f} / {_median(self.alone, name):.2f}"
+        return " / ".join(f"{_median(halves, name):.2f}" for halves in (self.mirrored, self.alone) if halves)
 
 
 def _median(halves: Sequence[Seen], name: str) -> float:

@@ -96,6 +96,7 @@ class Seen:
     processor_us: float = 0.0  # the launcher's, for each answered request
     stop_seconds: float = 0.0  # from SIGTERM to the end
     missed: list[str] = field(default_factory=list)
+    told: str = ""  # what else there is to tell, for the command's output
     launched: Launched | None = None  # has ended: its log can be read
 
 
@@ -108,6 +109,7 @@ class Scenario:
     # What does not apply to this scenario; for each `says` or the README gives the reason.
     judges_latency: ClassVar[bool] = True
     judges_memory: ClassVar[bool] = True
+    is_compared: ClassVar[bool] = True  # False: halves with the launcher only
     app_may_fail: ClassVar[bool] = False  # the app loses requests by itself: pytest compares with the other half, too
     more_errors: ClassVar[int] = 0  # with `app_may_fail`: by so many the halves may differ, by chance
     rate: ClassVar[float] = 0.0  # requests a second; 0: a quarter of what the unmirrored run carries
