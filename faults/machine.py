@@ -40,12 +40,12 @@ class WellGor(FakeGor):
 
 class FewDescriptors(PoorMachine):
     name = "machine-descriptors"
-    says = "has 80 descriptors for each process, and 24 clients more come than the launcher has descriptors for"
-    connections = 16
+    says = "has 64 descriptors for each process, and 24 clients more come than the launcher has descriptors for"
+    connections = 12
 
     def prepare(self, place: Place) -> Setup:
         setup = super().prepare(place)
-        setup.prefix = ["prlimit", "--nofile=80:80", "--"]
+        setup.prefix = ["prlimit", "--nofile=64:64", "--"]
         return setup
 
     def missing(self) -> str | None:
@@ -188,7 +188,7 @@ class LauncherKilled(PoorMachine):
     more_errors = 32  # one a connection
     judges_latency = False  # of the few that are answered
     rate = 400.0
-    ends_within_seconds = 2.0
+    ends_within_seconds = 4.0
 
     def fault(self, run: Run) -> None:
         run.wait(run.seconds / 2)

@@ -58,9 +58,9 @@ class Soak(Scenario):
         more = max(self.descriptors[first:]) - max(self.descriptors[:first])
         [end] = run.launched.facts("end")
         seen.told = (
-            f"in {run.seconds / 60:.1f} minutes {seen.answered} requests were answered; in the second half memory rose by "
-            f"{rise / MIB:.2f} MiB (at most {_MOST_RISE_BYTES // MIB}), and there were {max(0, more)} descriptors more "
-            f"(at most {_MOST_MORE_DESCRIPTORS}); of {end['seen']} requests seen the balance is exact"
+            f"{seen.answered} requests were answered in {run.seconds / 60:.1f} minutes. In the second half memory rose "
+            f"by {rise / MIB:.2f} MiB (at most {_MOST_RISE_BYTES // MIB}), and descriptors by {max(0, more)} (at most "
+            f"{_MOST_MORE_DESCRIPTORS}). The balance of {end['seen']} requests is exact."
         )
         assert rise < _MOST_RISE_BYTES, f"memory rose by {rise / MIB:.1f} MiB in the second half"
         assert more <= _MOST_MORE_DESCRIPTORS, f"there were {more} more descriptors in the second half"
