@@ -122,13 +122,13 @@ def _guarded(scenario: Scenario, run: Run, failed: list[BaseException]) -> None:
 @contextmanager
 def _client(
     port: int, scenario: Scenario, rate: float, seconds: float, warm_seconds: float = 0
-) -> Iterator[subprocess.Popen[str]]:
+) -> Iterator[subprocess.Popen[bytes]]:
     """The client's process, once it drives."""
     words = [port, rate, seconds, scenario.connections, scenario.body_bytes, warm_seconds]
     words += ["until-refused"] if scenario.ends_with_app else []
     client = subprocess.Popen(
         [*scenario.client_prefix(), sys.executable, "-S", str(_CLIENT), *map(str, words)],
-        stdout=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, bufsize=0,  # what comes behind the first line is left for `communicate`
     )  # fmt: skip
     try:
         assert client.stdout is not None

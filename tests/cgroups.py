@@ -22,6 +22,7 @@ _numbers = itertools.count()
 class MemoryCgroup:
     folder: Path
     limit_bytes: int
+    limit: Path  # the file to write another to
     used: Path  # the file that tells how much is in use
     line: str  # of a member's /proc/PID/cgroup
 
@@ -69,7 +70,7 @@ def new_memory_cgroup(limit_bytes: int) -> Iterator[MemoryCgroup]:
     folder.mkdir()
     try:
         (folder / limit).write_text(str(limit_bytes))
-        yield MemoryCgroup(folder, limit_bytes, folder / used, line)
+        yield MemoryCgroup(folder, limit_bytes, folder / limit, folder / used, line)
     finally:
         _remove(folder)
 
