@@ -54,5 +54,5 @@ class MemoryEnds(PoorMachine):
     def judge(self, run: Run, seen: Seen) -> None:
         assert self.killed == run.place.is_mirrored, f"the kernel has killed {self.killed}"
         if run.place.is_mirrored:
-            [line] = run.launched.facts("replayer-restart")
-            assert line["status"] == "137", f"it was not the replayer: {line}"
+            ended = [facts["status"] for facts in run.launched.facts("replayer-restart")]
+            assert ended == ["137"], f"it was not the replayer: {ended}"
