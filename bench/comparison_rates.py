@@ -43,10 +43,9 @@ APART_SECONDS = 0.01
 TWO = ("baseline", "candidate")
 SLOWER: dict[str, Callable[[int, random.Random], float]] = {  # on one of three endpoints: times as long
     "25 % longer": lambda number, draw: 1.25,
-    "50 % longer": lambda number, draw: 1.5,
+    "twice as long": lambda number, draw: 2,
     "5 times as long, 5 % of its answers": lambda number, draw: 5 if draw.random() < 0.05 else 1,
     "5 times as long, 2 % of its answers": lambda number, draw: 5 if draw.random() < 0.02 else 1,
-    "twice as long": lambda number, draw: 2,
 }
 SLOWER_COUNTS = (1500, 3000, 6000, 9000, 12_000)
 SLOW = "GET /orders/{id}"

@@ -40,8 +40,9 @@ def render_page(report: Mapping[str, Any]) -> str:
     title = "Comparison of answers"
     body = [
         f"<header><h1>{title}</h1><p>{_scope(verdict)}</p></header><main>",
+        *map(_word, verdict.candidates),
         *_outputs(verdict),
-        *(part for candidate in verdict.candidates for part in _candidate(verdict, candidate)),
+        *(part for candidate in verdict.candidates for part in _candidate(candidate)),
         "</main>",
         f"<footer><p>{_FOOTER}</p></footer>",
     ]
@@ -65,6 +66,14 @@ def _scope(verdict: Verdict) -> str:
     )
 
 
+def _word(candidate: CandidateVerdict) -> str:
+    kind = candidate.word.partition("+")[0]
+    return (
+        f'<p class="verdict v-{kind}"><span class="role">{escape(candidate.name)}</span>: '
+        f"<strong>{escape(_WORDS[candidate.word])}</strong></p>"
+    )
+
+
 def _outputs(verdict: Verdict) -> Iterable[str]:
     for warning in verdict.warnings:
         yield f'<p class="warning">{escape(warning)}</p>'
@@ -82,26 +91,24 @@ def _outputs(verdict: Verdict) -> Iterable[str]:
     yield "<section><h2>Latency</h2>"
     described = "; ".join(f"{name}: half within {duration(sketch.percentile(50))}" for name, sketch in curves)
     yield latency_curves(curves, f"Share of the answers that came within a time. {described}")
-    heads = ["role", "destination", "answers", "none", "p50", "p95", "p99", "longest"]
+    heads = ["role", "destination", "answers", "no answer", "p50", "p95", "p99", "longest"]
     yield _table("Destinations", heads, rows, {2, 3, 4, 5, 6, 7})
     yield "</section>"
 
 
-def _candidate(verdict: Verdict, candidate: CandidateVerdict) -> Iterable[str]:
-    name = escape(candidate.name)
-    word = candidate.word
-    yield f'<section><h2><span class="role">{name}</span> beside the baseline</h2>'
-    yield f'<p class="verdict v-{word.split("+")[0]}"><strong>{escape(_WORDS[word])}</strong></p>'
-    if candidate.has_baseline:
-        yield _figures(verdict, candidate)
-        yield from _findings(candidate)
-        yield from _endpoints(candidate)
-        yield from _statuses(candidate)
-        yield from _noise(candidate)
+def _candidate(candidate: CandidateVerdict) -> Iterable[str]:
+    if not candidate.has_baseline:
+        return
+    yield f'<section><h2><span class="role">{escape(candidate.name)}</span> beside the baseline</h2>'
+    yield _figures(candidate)
+    yield from _findings(candidate)
+    yield from _endpoints(candidate)
+    yield from _statuses(candidate)
+    yield from _noise(candidate)
     yield "</section>"
 
 
-def _figures(verdict: Verdict, candidate: CandidateVerdict) -> str:
+def _figures(candidate: CandidateVerdict) -> str:
     rows = []
     for kind in MISMATCHES:
         share = candidate.mismatch(kind)
@@ -131,7 +138,9 @@ def _figures(verdict: Verdict, candidate: CandidateVerdict) -> str:
     if not candidate.has_noise_baseline:
         del heads[3]
         rows = [[*row[:3], row[4]] for row in rows]
-    return _table(f"Figures of {candidate.name}", heads, rows, {*range(1, len(heads))})
+    said = "<p>Baselines: how the second one differs from the first, which is no version's doing.</p>"
+    table = _table(f"Figures of {candidate.name}", heads, rows, {*range(1, len(heads))})
+    return said * candidate.has_noise_baseline + table
 
 
 def _or_dash(value: float | None, shown: Callable[[float], str]) -> str:
@@ -188,8 +197,8 @@ def _endpoints(candidate: CandidateVerdict) -> Iterable[str]:
     by_name = {each["name"]: each for each in candidate.facts["endpoints"]}
     yield f"<h3>Endpoints ({len(by_name)})</h3><p>Those that became slower first, then by the median difference.</p>"
     rows = [_endpoint(each, by_name[each.endpoint]) for each in shown]
-    heads = ["endpoint", "pairs", "median difference", "", "p50", "p95", "p99", "status", "header", "body"]
-    yield _table(f"Endpoints of {candidate.name}", heads, rows, {1, 2, 4, 5, 6, 7, 8, 9})
+    heads = ["endpoint", "pairs", "median difference", "p50", "p95", "p99", "status", "header", "body"]
+    yield _table(f"Endpoints of {candidate.name}", heads, rows, {*range(1, len(heads))}, "endpoints")
     if left_out := candidate.facts["endpoints_left_out"]:
         yield f"<p>{left_out:,} with fewer requests are not shown.</p>"
 
@@ -199,13 +208,15 @@ def _endpoint(each: Slowness, facts: Mapping[str, Any]) -> list[str]:
     change = each.median_difference / base
     mark = f' <strong class="bad">{escape(each.how)}</strong>' if each.is_slower else ""
     times = [
-        f"{duration(each.baseline.percentile(percent))} → {duration(each.candidate.percentile(percent))}"
+        f"<span>{duration(each.baseline.percentile(percent))} →</span> "
+        f"<span>{duration(each.candidate.percentile(percent))}</span>"
         for percent in PERCENTS
     ]
-    mismatches = [_less(facts["mismatches"][kind], facts["pairs"]) for kind in MISMATCHES]
+    of = {"body": facts["pairs"] - facts["untold"]}
+    mismatches = [_less(facts["mismatches"][kind], of.get(kind, facts["pairs"])) for kind in MISMATCHES]
     return [
-        f"<code>{escape(each.endpoint)}</code>{mark}", f"{facts['pairs']:,}", duration(each.median_difference),
-        bar(change, f"{change:+.0%} of the baseline's median"), *times, *mismatches,
+        f"<code>{escape(each.endpoint)}</code>{mark}", f"{facts['pairs']:,}",
+        duration(each.median_difference) + bar(change, f"{change:+.0%} of the baseline's median"), *times, *mismatches,
     ]  # fmt: skip
 
 
@@ -253,10 +264,10 @@ def _code(text: str) -> str:
     return f"<code>{escape(text)}</code>"
 
 
-def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: set[int]) -> str:
+def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: set[int], kind: str = "") -> str:
     """`rows` are HTML already; the first cell of each names it."""
     head = "".join(
-        f'<th scope="col"{_number(place in numbers)}>{text or "<span class=hidden>change</span>"}</th>'
+        f'<th scope="col"{_number(place in numbers)}>{text}</th>'
         for place, text in enumerate(heads)
     )
     body = "".join(
@@ -270,8 +281,9 @@ def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], nu
     )
     label = escape(caption)
     return (
-        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0"><table><caption class="hidden">{label}'
-        f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0"><table class="{kind}"><caption '
+        f'class="hidden">{label}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

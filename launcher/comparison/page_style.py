@@ -32,7 +32,10 @@ summary{cursor:pointer}
 .grid{stroke:var(--line);stroke-width:1}.curve{fill:none;stroke-width:2.2}
 .c0{stroke:var(--c0)}.c1{stroke:var(--c1);stroke-dasharray:7 3}.c2{stroke:var(--c2);stroke-dasharray:2 3}
 .c3{stroke:var(--c3);stroke-dasharray:9 3 2 3}
-.bar{width:6rem;height:.7rem}.bar line{stroke:var(--soft)}.bar .worse{fill:var(--bad)}.bar .better{fill:var(--good)}
+.endpoints tbody th{min-width:14rem}.endpoints .n{white-space:normal}.endpoints span{white-space:nowrap}
+@media(max-width:40rem){.endpoints tbody th{min-width:9.5rem}}
+.bar{width:6rem;height:.7rem;display:block;margin-left:auto}
+.bar line{stroke:var(--soft)}.bar .worse{fill:var(--bad)}.bar .better{fill:var(--good)}
 .cell{display:inline-block;min-width:3rem;padding:0 .3rem;border-radius:.2rem}
 .cell.none{color:var(--soft)}.cell.agree{background:var(--goodback)}.cell.differ{background:var(--badback)}
 .cell.differ.d2,.cell.differ.d3{color:var(--bad);font-weight:600}

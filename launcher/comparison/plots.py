@@ -9,9 +9,9 @@ from html import escape
 from launcher.comparison.sketches import Sketch
 
 _WIDTH, _HEIGHT = 640, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 12, 44
 _MOST_POINTS = 200
-_PERCENTS = (0, 25, 50, 75, 95, 100)
+_PERCENTS = (0, 25, 50, 75, 90, 100)
 
 
 def latency_curves(curves: Sequence[tuple[str, Sketch]], described: str) -> str:

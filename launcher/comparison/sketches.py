@@ -109,6 +109,10 @@ class Sample(Generic[Item]):
         elif (place := int(self._draw.random() * self.seen)) < self._size:
             self.items[place] = item
 
+    def some(self, most: int) -> list[Item]:
+        """A fair sample of at most so many. Its places are not alike: what came early and was kept is at the front."""
+        return self._draw.sample(self.items, most) if most < len(self.items) else list(self.items)
+
     def merge(self, other: Sample[Item]) -> None:
         """Takes from both as many as their shares of all that were seen."""
         seen = self.seen + other.seen

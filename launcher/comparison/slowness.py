@@ -1,9 +1,9 @@
 """Whether an endpoint became slower, or its latencies differ as those of one version do.
 
 It is slower if so many more of its pairs are slower than faster that chance would hardly do it, and the median
-difference is worth naming; or if answers took twice as long so much more often than the other way round. That must hold
-of pairs, of blocks of time, and still of what is left without the half of the run in which it was worst: a machine may
-be slow for a while. With a second baseline it must hold beside either, and by more than these two are apart.
+difference is worth naming; or if answers took three times as long so much more often than the other way round. That
+must hold of pairs, of blocks of time, and still of what is left without the half of the run in which it was worst: a
+machine may be slow for a while. With a second baseline it must hold beside either, and by more than these are apart.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SLOWER_SHARE = 0.05  # of the baseline's median
 _SLOWER_MICROSECONDS = 500
 _CHANCE_OF_PAIRS = 0.001
 _CHANCE_OF_BLOCKS = 0.0001
-_CHANCE_OF_THE_REST = 0.05
+_CHANCE_OF_THE_REST = 0.02
 _LEAST_LATENCIES = 20  # pairs of an endpoint
 
 
@@ -92,7 +92,7 @@ def _how(latency: Mapping[str, Any], differences: Sequence[float], bar: float, t
     if excess > (abs(_excess(noise["baselines"]["by_much"])) if noise else 0) and all(
         _is_slower(each["by_much"], tests) for each in held_to
     ):
-        return f"{excess} answers took twice as long or more"
+        return f"{excess} answers took three times as long or more"
     return ""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-MUCH = 2  # times as long as the other
+MUCH = 3  # times as long as the other
 MUCH_MICROSECONDS = 5000  # and so much longer
 BLOCK_SECONDS = 0.25
 MOST_PERIODS = 8
@@ -58,11 +58,14 @@ class Balance:
         self.blocks_faster += other.blocks_faster
         self._slower, self._faster = self.slower, self.faster
 
-    def encode(self) -> dict[str, Any]:
+    def encode(self, busy: Balance) -> dict[str, Any]:
+        """As plain JSON, with the periods of `busy`, a Balance of the same pairs that has counted whenever this has."""
+        while self._shift < busy._shift:
+            self._widen()
         return {
             "slower": self.slower, "faster": self.faster,
             "blocks_slower": self.blocks_slower, "blocks_faster": self.blocks_faster,
-            "periods": [list(self.periods[period]) for period in sorted(self.periods)],
+            "periods": [list(self.periods.get(period, (0, 0))) for period in sorted(busy.periods)],
         }  # fmt: skip
 
     def _widen(self) -> None:
@@ -105,4 +108,5 @@ class Rivals:
         self.by_much.merge(other.by_much)
 
     def encode(self) -> dict[str, Any]:
-        return {"somewhat": self.somewhat.encode(), "by_much": self.by_much.encode()}
+        somewhat, by_much = self.somewhat, self.by_much
+        return {"somewhat": somewhat.encode(somewhat), "by_much": by_much.encode(somewhat)}

@@ -56,7 +56,7 @@ class LatencyCounts:
     def encode(self, sample_size: int) -> dict[str, Any]:
         """As plain JSON, with so many pairs of the sample at most."""
         self._end_block()
-        drawn = self.sample.items[:sample_size]  # any part of a fair sample is one
+        drawn = self.sample.some(sample_size)
         facts = {
             **self.held_to_baseline.encode(),
             "baseline": self.baseline.encode(),
