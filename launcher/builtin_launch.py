@@ -79,7 +79,7 @@ class BuiltinLaunch:
             set_pipe_size(records_in)  # a larger one is full, and then waited for, less often
             child = await start(
                 [*_DEAF, *itself.command(), "--replay", "--launcher-pipe", str(account_in)],
-                self.environ, stdin=records_out, stderr=PIPE, pass_fds=[account_in],
+                self.environ, stdin=records_out, stderr=PIPE, pass_fds=[account_in], stands_back=True,
             )  # fmt: skip
             our_ends.pop_all()
         assert child.stderr is not None

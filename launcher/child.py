@@ -11,6 +11,10 @@ from typing import Protocol
 import trio
 
 from launcher.executable import CANNOT_EXECUTE, CannotStart, Executable, as_shell_script, find_executable
+from launcher.log import log
+
+_NICE = 10
+_OOM_SCORE_ADJ = 1000  # proc(5): the first to go when memory runs out
 
 
 class Process(Protocol):
@@ -80,8 +84,12 @@ async def start(
     stderr: int | None = None,
     pass_fds: Sequence[int] = (),
     has_own_session: bool = True,
+    stands_back: bool = False,
 ) -> Child:
-    """Starts a child, in a session of its own unless it is to go with this process's group. Raises CannotStart."""
+    """Starts a child, in a session of its own unless it is to go with this process's group. Raises CannotStart.
+
+    One that stands back lets everybody else go first, with all that it starts.
+    """
     global _starting
     executable = find_executable(argv, environ)
 
@@ -100,11 +108,24 @@ async def start(
             process = await open_process(executable)
         except OSError as error:
             process = await open_process(as_shell_script(executable, error))
+        if stands_back:
+            _stand_back(process.pid)
         return Child(process)
     finally:
         _starting -= 1
         if os.getpid() == 1:
             reap_adopted()
+
+
+def _stand_back(pid: int) -> None:
+    """At once, so that what it starts has the same. Processor by the niceness of the whole group, so of every thread;
+    memory by the score."""
+    try:
+        os.setpriority(os.PRIO_PGRP, pid, _NICE)
+        with open(f"/proc/{pid}/oom_score_adj", "w") as file:
+            file.write(str(_OOM_SCORE_ADJ))
+    except OSError as error:
+        log("replayer-priority", level="warning", error=str(error))
 
 
 def adopt(process: subprocess.Popen[bytes]) -> Child:

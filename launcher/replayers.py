@@ -6,11 +6,9 @@ doesn't hold is counted. What kind of replayer it is (gor, or the built-in one) 
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import trio
@@ -29,8 +27,6 @@ _MEMORY_CHECK_SECONDS = 0.25  # 20 µs a process and 10 µs a thread
 _POLL_SECONDS = 0.01
 _KILLED_SECONDS = 0.5  # a process that the kernel can't end must not hold back the launcher's exit
 _LAST_WORDS_SECONDS = 1.0  # for what a process that has ended wrote before
-_NICE = 10
-_OOM_SCORE_ADJ = 1000  # proc(5): the first to go when memory runs out
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,8 @@ class Launch(Protocol):
         """Exit statuses after which another process would be of no use."""
 
     async def start(self, readers: trio.Nursery) -> Running:
-        """Starts a new process. Raises CannotStart. Tasks that read its output go into the nursery."""
+        """Starts a new process, which stands back for the app. Raises CannotStart. Tasks that read its output go into
+        the nursery."""
 
     async def finish(self, running: Running, feed: Feed, seconds: float) -> None:
         """All that was fed has been read: lets the process end its work, for at most `seconds`, and ends its pipe."""
@@ -166,7 +163,6 @@ class Replayer:
         child = running.child
         self._running = running
         try:
-            _stand_back(child.pid)
             self.feed.open(running.feed_fd)
             async with trio.open_nursery() as watchers:
                 watchers.start_soon(self._watch_memory, child)
@@ -195,12 +191,3 @@ class Replayer:
                 )  # fmt: skip
                 child.send_signal_to_group(signal.SIGKILL)
                 return
-
-
-def _stand_back(pid: int) -> None:
-    """Lets the app go first: processor by the niceness of the whole group, so of every thread; memory by the score."""
-    try:
-        os.setpriority(os.PRIO_PGRP, pid, _NICE)
-        Path(f"/proc/{pid}/oom_score_adj").write_text(str(_OOM_SCORE_ADJ))
-    except OSError as error:
-        log("replayer-priority", level="warning", error=str(error))

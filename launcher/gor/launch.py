@@ -57,7 +57,7 @@ class GorLaunch:
             child = await start(
                 self.process.argv(self.gor, [*self.helper, str(fifo)]),
                 environment(self.environ, self.memory_bytes),
-                stdin=DEVNULL, stdout=None if self.process.writes_stdout else PIPE, stderr=PIPE,
+                stdin=DEVNULL, stdout=None if self.process.writes_stdout else PIPE, stderr=PIPE, stands_back=True,
             )  # fmt: skip
             for stream in (child.stdout, child.stderr):
                 if stream is not None:

@@ -6,6 +6,7 @@ arrives twice.
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -201,6 +202,34 @@ def test_an_app_that_exits_while_gor_starts_leaves_none_behind(product: Product,
 
 def test_an_app_that_exits_while_the_built_in_replayer_starts_leaves_none_behind(product: Product) -> None:
     check_early_exit(product, "builtin")
+
+
+def check_standing_back(product: Product, tmp_path: Path, replayer: str, is_replayers: Victim, count: int) -> None:
+    """All of them: one that the kernel would end later than the app, for want of memory, costs the app its life."""
+    with sink(tmp_path / "copies") as destination:
+        options = ["--replayer", replayer, "--to", destination.url]
+        with product.launch(options, command(tmp_path / "app")) as launched:
+            launched.wait_until_listening()
+            send_all(launched.port, few())
+            destination.wait_for(1)
+            ranks = {
+                pid: (os.getpriority(os.PRIO_PROCESS, pid), int(Path(f"/proc/{pid}/oom_score_adj").read_text()))
+                for pid in launched.processes()
+            }
+            assert sorted(map(is_replayers, ranks)) == [False, False, *[True] * count]  # launcher, app, and theirs
+            assert {rank for pid, rank in ranks.items() if is_replayers(pid)} == {(10, 1000)}
+            assert (10, 1000) not in {rank for pid, rank in ranks.items() if not is_replayers(pid)}
+            launched.stop()
+
+
+def test_gor_and_its_helper_let_the_app_go_first(product: Product, gor: Gor, tmp_path: Path) -> None:
+    check_standing_back(
+        product, tmp_path, str(gor.path), lambda pid: accounts.is_gor(pid) or accounts.is_helper(pid), count=2
+    )
+
+
+def test_the_built_in_replayer_lets_the_app_go_first(product: Product, tmp_path: Path) -> None:
+    check_standing_back(product, tmp_path, "builtin", accounts.is_builtin, count=1)
 
 
 def check_killed_launcher(product: Product, tmp_path: Path, replayer: str, is_replayers: Victim) -> None:
