@@ -59,10 +59,12 @@ def seeds() -> dict[str, bytes]:
         "addresses as keys": (b'{"ada@example.com":"SECRET1","id_12345":1}', b'{"bob@example.com":"SECRET2"}'),
         "many": (b"{%s}" % b",".join(b'"%c%c":1' % (97 + n % 26, 97 + n // 26) for n in range(80)), b"{}"),
         "gzip that is none": (b"\x1f\x8b\x08", b"SECRET1"),
+        "the same bytes in two codings": (b"\x03\0", b""),
         "no JSON": (b"<html>SECRET1", b"<html>SECRET2"),
     }
+    chosen = {"gzip that is none": (7, 0), "the same bytes in two codings": (0, 5)}
     return {
-        title: bytes([7 if "gzip" in title else number % _UNREADABLE, number * 5 % _UNREADABLE, 0, 7, number // 15 * 3])
+        title: bytes([*chosen.get(title, (number % _UNREADABLE, number * 5 % _UNREADABLE)), 0, 7, number // 16 * 3])
         + one + OTHER + two
         for number, (title, (one, two)) in enumerate(pairs.items())
     }
@@ -87,7 +89,8 @@ def check(data: bytes) -> Hashable:
     fits = budget.limit_bytes == BUDGETS[0]
     is_shallow = max(depth_of(one), depth_of(two)) < SHALLOW
     if fits and is_shallow and all(each % len(CODINGS) < _UNREADABLE for each in steering[:2]):
-        assert bool(found.body) == differs(one, two, kind), "the json module says otherwise"
+        if packed[0][1] != packed[1][1]:  # the same bytes in two codings are told by the header
+            assert bool(found.body) == differs(one, two, kind), "the json module says otherwise"
         written = rewritten(one)
         if written is not None and looks_like_json(one) and (is_json(kind) or not kind):
             again = answer(budget, kind, b"", written, 100)
