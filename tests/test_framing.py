@@ -625,3 +625,14 @@ def test_a_chunk_line_that_is_too_long_is_refused_however_much_comes_with_it():
     framer = Framer(max_head_bytes=len(CHUNKED) + 30)
     long = b"1;" + b"a" * 100 + b"\r\nx\r\n"
     assert framer.receive(CHUNKED + long * 9)[1:] == [Unframed("bad-chunk-extension")]
+
+
+def test_it_tells_whether_the_client_sends_another_request_from_the_head_on():
+    framer = Framer()
+    assert framer.is_last is False
+    framer.receive(GET)
+    assert framer.is_last is False
+    framer.receive(POST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert framer.is_last is True
+    framer.receive(b"hello")
+    assert framer.is_last is True
