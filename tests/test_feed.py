@@ -203,3 +203,39 @@ async def test_a_full_pipe_that_ends_before_the_poller_tells_of_it_does_not_bloc
         waiting = s.counters.given - s.counters.lost
         assert waiting >= 1
         assert await s.read(30_000 * waiting) == frame(b"x" * 29_996) * waiting
+
+
+async def test_what_was_read_is_told_across_batches_and_so_is_what_was_not():
+    async with scene() as s:
+        for record in (b"a" * 96, b"b" * 36, b"c" * 16):
+            s.queue.offer(record)
+            await s.flushed()
+        await s.read(100 + 40)
+        s.feed.update_counters()
+        assert s.counters.taken == 2
+        s.feed.close()
+        assert (s.counters.taken, s.counters.lost, s.counters.imbalance()) == (2, 1, 0)
+
+
+async def test_what_each_of_two_readers_had_not_read_is_lost():
+    async with scene() as s:
+        for _ in range(2):
+            s.queue.offer(b"a")
+            s.queue.offer(b"b")
+            await s.flushed()
+            s.feed.close()
+            os.close(s.reader)
+            s.open()
+        assert (s.counters.lost, s.counters.imbalance()) == (4, 0)
+
+
+async def test_a_feed_whose_queue_has_records_is_not_drained_and_one_without_a_pipe_is_not_either():
+    async with scene() as s:
+        assert s.feed.is_drained
+        s.queue.offer(b"a")
+        assert not s.feed.is_drained
+        await s.flushed()
+        assert s.feed.is_drained
+        s.feed.close()
+        assert not s.feed.is_drained
+        assert s.feed.unread_bytes() == 0
