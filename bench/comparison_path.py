@@ -26,7 +26,7 @@ ROLES = ("baseline", "candidate", "baseline2")
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--starts", type=int, default=4, metavar="N", help="how often both are started (default: 4)")
-    parser.add_argument("--pairs", type=int, default=4, metavar="N", help="pairs of rounds a start (default: 4)")
+    parser.add_argument("--pairs", type=int, default=20, metavar="N", help="pairs of rounds a start (default: 20)")
     arguments = parser.parse_args(argv)
     without = "\n".join(f"--output-http {URL}/{role}" for role in ROLES)
     compared = "\n".join(f"--output-http {role}={URL}/{role}" for role in ROLES)

@@ -30,7 +30,7 @@ MOST = 1.05
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--starts", type=int, default=3, metavar="N", help="how often both are started (default: 3)")
-    parser.add_argument("--pairs", type=int, default=4, metavar="N", help="pairs of rounds a start (default: 4)")
+    parser.add_argument("--pairs", type=int, default=8, metavar="N", help="pairs of rounds a start (default: 8)")
     arguments = parser.parse_args(argv)
     answers = 0
 

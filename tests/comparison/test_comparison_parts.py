@@ -103,7 +103,7 @@ def test_what_there_is_no_time_to_look_into_is_skipped_before_anything_is_known_
     wall[0] += 1.0  # 20 ms
     add(2)
     processor[0] += 2.0
-    wall[0] += 1.0  # a tenth of the processor time, less what was spent
+    wall[0] += 1.0  # 5 % of the processor time, less what was spent
     add(3)
     [candidate] = comparison.report(final=True)["candidates"]
     assert candidate["bodies"] == {"skipped": 2, "json": 1}

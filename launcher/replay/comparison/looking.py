@@ -1,6 +1,6 @@
 """How much processor time may go into bodies that are not the same bytes: parsing JSON costs more than a copy does.
 
-A tenth of what the replayer needs for all else, or 2 % of a core if that is more: with little traffic every pair is
+5 % of what the replayer needs for all else, or 2 % of a core if that is more: with little traffic every pair is
 looked into, with much of it a share.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-SHARE_OF_OTHER_WORK = 0.1
+SHARE_OF_OTHER_WORK = 0.05
 SHARE_OF_A_CORE = 0.02
 MOST_CREDIT_SECONDS = 0.05  # saved up at most
 _READ_SECONDS = 0.05  # the processor's clock is read so often: reading it is a system call
