@@ -136,8 +136,10 @@ def accepts(port: int) -> bool:
 
 
 def children(pid: int) -> list[int]:
+    """Of all its threads: trio starts processes in one that is not the first."""
     with suppress(OSError):
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        files = [task / "children" for task in Path(f"/proc/{pid}/task").iterdir()]
+        return [int(word) for file in files for word in file.read_text().split()]
     return []
 
 

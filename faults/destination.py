@@ -137,14 +137,14 @@ class Trickles(BadDestination):
 
 class Endless(BadDestination):
     name = "destination-endless"
-    says = "answers with a body without end, as fast as it is read"
+    says = "answers with a body without end, at 1 Gbit/s"
     mode = ("endless",)
     outcomes = frozenset({"2xx", "timeout", "queue_full", "unsent"})  # behind 1 MiB the replayer hangs up: it was told
 
 
 class EndlessHead(BadDestination):
     name = "destination-endless-head"
-    says = "answers with a head without end, as fast as it is read"
+    says = "answers with a head without end, at 1 Gbit/s"
     mode = ("endless-head",)
     outcomes = frozenset({"protocol", "timeout", "queue_full", "unsent"})
 

@@ -42,7 +42,7 @@ class Killed(BuiltinReplayer):
 
     def fault(self, run: Run) -> None:
         while not run.wait(min(_KILL_SECONDS, run.seconds / 3)):
-            for pid in run.launched.processes():
+            for pid in children(run.launched.pid):  # to look at every process would cost more than the fault
                 if accounts.is_builtin(pid):
                     accounts.kill(pid, signal.SIGKILL)
 
@@ -112,15 +112,15 @@ class Crashes(FakeGor):
 
 class Grows(FakeGor):
     name = "replayer-grows"
-    says = "grows by 500 MB a second, to 1 GB; --replayer-memory 128MiB"
+    says = "grows by 25 MB a second, to 1 GB; --replayer-memory 64MiB"
     mode = "grow"
     seconds = _RESTARTS_SECONDS
-    quick_seconds = 2.5
-    most_bytes = (128 + 250) * MIB  # and what it grows by until it is looked at, every 0.25 s
+    quick_seconds = 4.0
+    most_bytes = (64 + 20) * MIB  # and what it grows by until it is looked at, every 0.25 s
 
     def prepare(self, place: Place) -> Setup:
         setup = super().prepare(place)
-        return Setup(options=["--replayer-memory", "128MiB", *setup.options])
+        return Setup(options=["--replayer-memory", "64MiB", *setup.options])
 
     def fault(self, run: Run) -> None:
         self.most_seen = 0

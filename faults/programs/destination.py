@@ -18,11 +18,15 @@ import socket
 import ssl
 import struct
 import sys
+import time
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _MODES = ("well", "errors", "hang", "deaf", "reset", "late", "trickle", "endless", "endless-head")
-_PIECE = b"1000\r\n" + b"x" * 0x1000 + b"\r\n"
-_LINE = b"X-More: " + b"x" * 4000 + b"\r\n"
+_PIECE = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
+_BUFFER_BYTES = 64 * 1024  # so that the kernel here does not move megabytes at once for what would come by packets
+_LINK_BYTES = 125_000_000  # a second: 1 Gbit/s
+_WORTH_A_SLEEP_SECONDS = 0.002
+_LINE = (b"X-More: " + b"x" * 4000 + b"\r\n") * 8
 _ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops"
 
 
@@ -32,6 +36,7 @@ class Misbehaviour:
     def __init__(self, mode: str, seconds: float) -> None:
         self._mode = mode
         self._seconds = seconds
+        self._busy_until = 0.0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -45,6 +50,12 @@ class Misbehaviour:
                 await self._answer(writer)
         except (OSError, EOFError, asyncio.LimitOverrunError):
             writer.close()
+
+    def _seconds_ahead(self, nbytes: int) -> float:
+        """How long a link of _LINK_BYTES a second is busy with what was sent before, on all connections."""
+        now = time.monotonic()
+        self._busy_until = max(self._busy_until, now) + nbytes / _LINK_BYTES
+        return self._busy_until - now if self._busy_until - now > _WORTH_A_SLEEP_SECONDS else 0
 
     async def _answer(self, writer: asyncio.StreamWriter) -> None:
         if self._mode == "hang":
@@ -64,9 +75,11 @@ class Misbehaviour:
             writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n")
             if self._mode == "endless":
                 writer.write(b"\r\n")
+            piece = _PIECE if self._mode == "endless" else _LINE
             while True:
-                writer.write(_PIECE if self._mode == "endless" else _LINE)
+                writer.write(piece)
                 await writer.drain()
+                await asyncio.sleep(self._seconds_ahead(len(piece)))
         writer.write(_ERROR if self._mode == "errors" else _OK)
 
 
@@ -84,7 +97,10 @@ async def main() -> None:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(options.tls)
     behaviour = Misbehaviour(options.mode, options.seconds)
-    server = await asyncio.start_server(behaviour.serve, options.host, options.port, backlog=1024, ssl=tls)
+    listener = socket.create_server((options.host, options.port), backlog=1024)
+    for name in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        listener.setsockopt(socket.SOL_SOCKET, name, _BUFFER_BYTES)
+    server = await asyncio.start_server(behaviour.serve, sock=listener, backlog=1024, ssl=tls)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

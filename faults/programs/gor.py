@@ -2,7 +2,7 @@
 
 well    runs its middleware and throws the copies away, as gor with --output-null
 never   lives, and never runs its middleware    crash   ends with 1 at once
-late N  does well after N seconds               grow    does well, and takes 1 GB, 100 MB every 0.2 s
+late N  does well after N seconds               grow    does well, and takes 1 GB, 5 MB every 0.2 s
 noise   does well, and writes without end       close   closes its middleware's pipe after 50 lines, and lives on
 deaf    does well, and ignores SIGTERM
 grow-once FILE  does well, and grows without end, 80 MB a second, unless there is the file
@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 _HELP = "Current Version: 1.2.0\n"
-_GROWTH_BYTES = 100 * 1024**2
+_GROWTH_BYTES = 5 * 1024**2
 _FINAL_BYTES = 1024**3
 _LINES_BEFORE_CLOSE = 50
 _STEP_BYTES = 4 * 1024**2
