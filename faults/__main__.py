@@ -32,16 +32,16 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="once each, at a low rate: what happens, not how fast")
     parser.add_argument("--pairs", type=int, default=3, metavar="N", help="of halves, for each (default: 3)")
     parser.add_argument("--hours", type=float, metavar="N", help="how long `soak` lasts (default: a minute)")
-    parser.add_argument("--write", action="store_true", help="write docs/reliability.md")
+    parser.add_argument("--write", action="store_true", help="put the rows into docs/reliability.md")
     parser.add_argument("--list", action="store_true", help="the scenarios' names")
     arguments = parser.parse_args(argv)
     chosen = [scenario for name, scenario in scenarios.items() if _is_chosen(arguments.names, name, scenario)]
     unknown = [word for word in arguments.names if not any(_is_chosen([word], *item) for item in scenarios.items())]
-    if unknown or arguments.pairs < 1 or (arguments.write and (arguments.quick or arguments.names)):
+    if unknown or arguments.pairs < 1 or (arguments.write and arguments.quick):
         parser.error(
             f"there is no scenario {unknown[0]}; --list names them" if unknown
             else "--pairs must be 1 or more" if arguments.pairs < 1
-            else "--write is for all scenarios, and not for --quick"
+            else "--quick measures nothing to --write"
         )  # fmt: skip
     if arguments.hours:
         Soak.seconds = Soak.quick_seconds = arguments.hours * 3600
@@ -50,7 +50,10 @@ def main(argv: Sequence[str]) -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="faults-home-") as home:
         product = new_product(built_file(), Path(home))
-        return run_all(product, chosen, pairs=arguments.pairs, is_quick=arguments.quick, writes=arguments.write)
+        results, skipped = run_all(product, chosen, pairs=arguments.pairs, is_quick=arguments.quick)
+    if arguments.write:
+        write(results, skipped, arguments.pairs, anew=not arguments.names)
+    return 1 if any(result.missed(with_latency=not arguments.quick) for result in results) else 0
 
 
 def _is_chosen(words: Sequence[str], name: str, scenario: type[Scenario]) -> bool:
@@ -58,12 +61,13 @@ def _is_chosen(words: Sequence[str], name: str, scenario: type[Scenario]) -> boo
 
 
 def run_all(
-    product: Product, chosen: Sequence[type[Scenario]], *, pairs: int, is_quick: bool, writes: bool
-) -> int:
-    """0 if all that must hold does."""
+    product: Product, chosen: Sequence[type[Scenario]], *, pairs: int, is_quick: bool
+) -> tuple[list[Result], list[tuple[type[Scenario], str]]]:
+    """What came of each, printed as well; and what can't be run here, with the reason."""
     print(HEADING, flush=True)
     rates: dict[Load, float] = {}
-    results, skipped, failed = [], [], 0
+    results: list[Result] = []
+    skipped: list[tuple[type[Scenario], str]] = []
     for scenario in chosen:
         reason = scenario().missing()
         if reason:
@@ -77,12 +81,9 @@ def run_all(
         for seen in result.mirrored:
             if seen.told:
                 print(f"-----> {scenario.name}: {seen.told}", flush=True)
-        for what in (missed := result.missed(with_latency=not is_quick)):
+        for what in result.missed(with_latency=not is_quick):
             print(f"-----> {scenario.name}: {what}", file=sys.stderr, flush=True)
-        failed += bool(missed)
-    if writes:
-        write(results, skipped, pairs)
-    return 1 if failed else 0
+    return results, skipped
 
 
 def run_pairs(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from faults.results import HEADING, RATIO, SPARE_MS, Result
@@ -13,24 +13,50 @@ from faults.scenario import BUFFER_BYTES, MIB, SPARE_BYTES, WORK_US, Scenario
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "reliability.md"
 _START, _END = "<!-- faults: `python3 build.py faults --write` writes this part -->", "<!-- /faults -->"
+_NOT_REACHED = "Not reached"
 
 
-def write(results: Sequence[Result], skipped: Sequence[tuple[type[Scenario], str]], pairs: int) -> None:
-    """Puts the tables into the file, and leaves what else it says as it is."""
+def write(
+    results: Sequence[Result], skipped: Sequence[tuple[type[Scenario], str]], pairs: int, *, anew: bool
+) -> None:
+    """Puts the rows into the file's tables, which begin `anew` or keep the rows of other scenarios; what else the file
+    says stays as it is."""
     before, _, rest = FILE.read_text().partition(_START)
-    after = rest.partition(_END)[2]
-    FILE.write_text("\n".join([f"{before}{_START}", *_part(results, skipped, pairs), f"{_END}{after}"]))
+    part, _, after = rest.partition(_END)
+    rows = {} if anew else _rows_of(part)
+    for result in results:
+        _put(rows.setdefault(result.scenario.group, {}), result.scenario.says, result.row())
+    for scenario, reason in skipped:
+        _put(rows.setdefault(_NOT_REACHED, {}), f"{scenario.group}: {scenario.says}", reason)
+    FILE.write_text("\n".join([f"{before}{_START}", *_part(rows, pairs), f"{_END}{after}"]))
 
 
-def _part(results: Sequence[Result], skipped: Sequence[tuple[type[Scenario], str]], pairs: int) -> Iterator[str]:
+def _rows_of(part: str) -> dict[str, dict[str, str]]:
+    """What the tables have: by group and by what was done, whole lines."""
+    rows: dict[str, dict[str, str]] = {}
+    group = ""
+    for line in part.splitlines():
+        if line.startswith("## "):
+            group = line.removeprefix("## ")
+        elif group and line.startswith("| ") and not line.startswith(("| what", "| ---")):
+            rows.setdefault(group, {})[line.split(" | ")[0].removeprefix("| ")] = line
+    return rows
+
+
+def _put(rows: dict[str, str], says: str, row: str) -> None:
+    """In its old place, if it has one."""
+    key = next((key for key in rows if key == says or key.startswith(f"{says}; ")), says)  # "...; 300 times"
+    rows[key] = row if row.startswith("| ") else f"| {says} | {row} |"
+
+
+def _part(rows: Mapping[str, Mapping[str, str]], pairs: int) -> Iterator[str]:
     yield ""
     yield from _explanation(pairs)
-    for group in dict.fromkeys(result.scenario.group for result in results):
-        yield f"\n## {group}\n\n{HEADING}"
-        yield from (result.row() for result in results if result.scenario.group == group)
-    if skipped:
-        yield "\n## Not reached\n\n| what | why |\n| --- | --- |"
-        yield from (f"| {scenario.group}: {scenario.says} | {reason} |" for scenario, reason in skipped)
+    for group in (*(name for name in rows if name != _NOT_REACHED), _NOT_REACHED):
+        if group in rows:
+            heading = "| what | why |\n| --- | --- |" if group == _NOT_REACHED else HEADING
+            yield f"\n## {group}\n\n{heading}"
+            yield from rows[group].values()
     yield ""
 
 
@@ -38,11 +64,11 @@ def _explanation(pairs: int) -> Iterator[str]:
     machine = f"{os.cpu_count()} processors ({platform.machine()}), Python {platform.python_version()}"
     load_bound, buffer, spare = (size // MIB for size in (BUFFER_BYTES + SPARE_BYTES, BUFFER_BYTES, SPARE_BYTES))
     yield from textwrap.wrap(
-        f"On {machine}: {pairs} alternating pairs of halves a row, medians. One half runs the built file, the other "
-        f"the same with TRAFFIC_DUPLICATOR_ENABLED=false. An open-loop client sends POSTs of 8 KB over 32 connections, "
-        f"a quarter of what the app carries unmirrored; the app takes {WORK_US} µs of processor for each. Times are in "
-        f"milliseconds from when a request was due, mirrored / unmirrored. *Memory* is by how many MiB the launcher "
-        f"grew under load, at most {load_bound} (`--buffer {buffer}MiB`, and {spare}); *processor* its microseconds "
+        f"On {machine}: at least {pairs} alternating pairs of halves a row, medians. One half runs the built file, the "
+        f"other the same with TRAFFIC_DUPLICATOR_ENABLED=false. An open-loop client sends POSTs of 8 KB over 32 "
+        f"connections, a quarter of what the app carries unmirrored; the app takes {WORK_US} µs of processor for each. "
+        f"Times are in milliseconds from when a request was due, mirrored / unmirrored. *Memory* is by how many MiB the "
+        f"launcher grew under load, at most {load_bound} (`--buffer {buffer}MiB`, and {spare}); *processor* its microseconds "
         f"for each request; *end* the seconds from SIGTERM to its end. A row *holds* if clients met no errors but the "
         f"app's own, p99 is at most {RATIO:g} × the unmirrored one + {SPARE_MS:g} ms, memory and end are within their "
         f"bounds, the balance is exact, and no process is left.",
