@@ -64,13 +64,13 @@ def _explanation(pairs: int) -> Iterator[str]:
     machine = f"{os.cpu_count()} processors ({platform.machine()}), Python {platform.python_version()}"
     load_bound, buffer, spare = (size // MIB for size in (BUFFER_BYTES + SPARE_BYTES, BUFFER_BYTES, SPARE_BYTES))
     yield from textwrap.wrap(
-        f"On {machine}: at least {pairs} alternating pairs of halves a row, medians. One half runs the built file, the "
-        f"other the same with TRAFFIC_DUPLICATOR_ENABLED=false. An open-loop client sends POSTs of 8 KB over 32 "
+        f"On {machine}: at least {pairs} alternating pairs of halves a row, medians. One half runs the built file, "
+        f"the other the same with TRAFFIC_DUPLICATOR_ENABLED=false. An open-loop client sends POSTs of 8 KB over 32 "
         f"connections, a quarter of what the app carries unmirrored; the app takes {WORK_US} µs of processor for each. "
-        f"Times are in milliseconds from when a request was due, mirrored / unmirrored. *Memory* is by how many MiB the "
-        f"launcher grew under load, at most {load_bound} (`--buffer {buffer}MiB`, and {spare}); *processor* its microseconds "
-        f"for each request; *end* the seconds from SIGTERM to its end. A row *holds* if clients met no errors but the "
-        f"app's own, p99 is at most {RATIO:g} × the unmirrored one + {SPARE_MS:g} ms, memory and end are within their "
-        f"bounds, the balance is exact, and no process is left.",
+        f"Times are in milliseconds from when a request was due, mirrored / unmirrored. *Memory* is by how many MiB "
+        f"the launcher grew under load, at most {load_bound} (`--buffer {buffer}MiB`, and {spare}); *processor* its "
+        f"microseconds for each request; *end* the seconds from SIGTERM to its end. A row *holds* if clients met no "
+        f"errors but the app's own, p99 is at most {RATIO:g} × the unmirrored one + {SPARE_MS:g} ms, memory and end "
+        f"are within their bounds, the balance is exact, and no process is left.",
         width=120, break_on_hyphens=False,
     )  # fmt: skip
