@@ -12,6 +12,7 @@ from faults.scenario import ANSWER_SECONDS, MIB, OK_END, WORK_US, Place, Run, Se
 from tests.system import accounts
 from tests.system.sink import wait_until
 
+_EARLY_SECONDS = 0.1  # from one upload to the next: in both halves so many
 _ANSWER_SECONDS = 20.0  # a GB has to pass
 
 
@@ -186,13 +187,13 @@ class Closes(BadApp):
 
 class AnswersEarly(BadApp):
     name = "app-answers-early"
-    says = "answers uploads before their bodies have come"
+    says = "answers uploads of 256 KB, 10 a second, before their bodies have come"
     mode = "early"
-    body = b"x" * MIB
+    body = b"x" * (MIB // 4)
 
     def fault(self, run: Run) -> None:
         client = run.connect_for_all(_ANSWER_SECONDS)
-        while not run.ended.is_set():
+        while not run.wait(_EARLY_SECONDS):
             client.sendall(b"POST /early HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\n\r\n" % len(self.body))
             client.sendall(self.body[:1000])
             assert read_answer(client).endswith(OK_END), "no answer came while the body was missing"
