@@ -204,28 +204,37 @@ def test_an_app_that_exits_while_the_built_in_replayer_starts_leaves_none_behind
     check_early_exit(product, "builtin")
 
 
-def check_standing_back(product: Product, tmp_path: Path, replayer: str, is_replayers: Victim, count: int) -> None:
-    """All of them: one that the kernel would end later than the app, for want of memory, costs the app its life."""
+@contextmanager
+def copying(product: Product, tmp_path: Path, replayer: str) -> Iterator[tuple[Launched, Sink]]:
+    """A launcher whose replayer has sent a copy, and the destination, which lives on for whoever looks at it later."""
     with sink(tmp_path / "copies") as destination:
         options = ["--replayer", replayer, "--to", destination.url]
         with product.launch(options, command(tmp_path / "app")) as launched:
             launched.wait_until_listening()
             send_all(launched.port, few())
             destination.wait_for(1)
-            ranks = {
-                pid: (os.getpriority(os.PRIO_PROCESS, pid), int(Path(f"/proc/{pid}/oom_score_adj").read_text()))
-                for pid in launched.processes()
-            }
-            assert sorted(map(is_replayers, ranks)) == [False, False, *[True] * count]  # launcher, app, and theirs
-            assert {rank for pid, rank in ranks.items() if is_replayers(pid)} == {(10, 1000)}
-            assert (10, 1000) not in {rank for pid, rank in ranks.items() if not is_replayers(pid)}
-            launched.stop()
+            yield launched, destination
+
+
+def is_of_gor(pid: int) -> bool:
+    return accounts.is_gor(pid) or accounts.is_helper(pid)
+
+
+def check_standing_back(product: Product, tmp_path: Path, replayer: str, is_replayers: Victim, count: int) -> None:
+    """All of them: one that the kernel would end later than the app, for want of memory, costs the app its life."""
+    with copying(product, tmp_path, replayer) as (launched, _):
+        ranks = {
+            pid: (os.getpriority(os.PRIO_PROCESS, pid), int(Path(f"/proc/{pid}/oom_score_adj").read_text()))
+            for pid in launched.processes()
+        }
+        assert sorted(map(is_replayers, ranks)) == [False, False, *[True] * count]  # launcher, app, and theirs
+        assert {rank for pid, rank in ranks.items() if is_replayers(pid)} == {(10, 1000)}
+        assert (10, 1000) not in {rank for pid, rank in ranks.items() if not is_replayers(pid)}
+        launched.stop()
 
 
 def test_gor_and_its_helper_let_the_app_go_first(product: Product, gor: Gor, tmp_path: Path) -> None:
-    check_standing_back(
-        product, tmp_path, str(gor.path), lambda pid: accounts.is_gor(pid) or accounts.is_helper(pid), count=2
-    )
+    check_standing_back(product, tmp_path, str(gor.path), is_of_gor, count=2)
 
 
 def test_the_built_in_replayer_lets_the_app_go_first(product: Product, tmp_path: Path) -> None:
@@ -234,26 +243,19 @@ def test_the_built_in_replayer_lets_the_app_go_first(product: Product, tmp_path:
 
 def check_killed_launcher(product: Product, tmp_path: Path, replayer: str, is_replayers: Victim) -> None:
     """Nobody tells the replayers, but their pipes end."""
-    with sink(tmp_path / "copies") as destination:
-        options = ["--replayer", replayer, "--to", destination.url]
-        with product.launch(options, command(tmp_path / "app")) as launched:
-            launched.wait_until_listening()
-            send_all(launched.port, few())
-            destination.wait_for(1)
-            replayers = {pid for pid in launched.processes() if is_replayers(pid)}
-            assert replayers
-            accounts.kill(launched.pid, signal.SIGKILL)
-            wait_until(lambda: replayers.isdisjoint(launched.processes()), "the replayers end")
-            for app in launched.processes():
-                accounts.kill(app, signal.SIGKILL)
-            launched.kill()
+    with copying(product, tmp_path, replayer) as (launched, destination):
+        replayers = {pid for pid in launched.processes() if is_replayers(pid)}
+        assert replayers
+        accounts.kill(launched.pid, signal.SIGKILL)
+        wait_until(lambda: replayers.isdisjoint(launched.processes()), "the replayers end")
+        for app in launched.processes():
+            accounts.kill(app, signal.SIGKILL)
+        launched.kill()
         missing_ids(few(), destination.arrivals(), at="the destination")
 
 
 def test_gor_and_its_helper_end_with_a_launcher_that_is_killed(product: Product, gor: Gor, tmp_path: Path) -> None:
-    check_killed_launcher(
-        product, tmp_path, str(gor.path), lambda pid: accounts.is_gor(pid) or accounts.is_helper(pid)
-    )
+    check_killed_launcher(product, tmp_path, str(gor.path), is_of_gor)
 
 
 def test_the_built_in_replayer_ends_with_a_launcher_that_is_killed(product: Product, tmp_path: Path) -> None:
