@@ -15,7 +15,8 @@ from __future__ import annotations
 import heapq
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import trio
@@ -44,6 +45,7 @@ class Poller:
         self._callbacks: dict[int, Callable[[int], None]] = {}
         self._closing: list[Closable] = []
         self._ending: list[Callable[[], None]] = []
+        self._first: Callable[[], bool] | None = None
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = itertools.count()
         self._scope: trio.CancelScope | None = None
@@ -86,6 +88,19 @@ class Poller:
         else:
             self.call_later(0, call)
 
+    @contextmanager
+    def first(self, call: Callable[[], bool]) -> Iterator[None]:
+        """While the block runs, calls when descriptors are ready and before any of them is served.
+
+        A call that returns True has changed which are to be served: they are asked anew. Blocks must not overlap.
+        """
+        assert self._first is None, "one call at a time comes first"
+        self._first = call
+        try:
+            yield
+        finally:
+            self._first = None
+
     def call_later(self, delay_seconds: float, call: Callable[[], None]) -> None:
         """Calls once, `delay_seconds` from now or a little later."""
         deadline = trio.current_time() + delay_seconds
@@ -112,6 +127,8 @@ class Poller:
         stop_at = time.perf_counter() + _MAX_BATCH_SECONDS
         while True:
             events = self._poll(0, _MAX_EVENTS)
+            if events and self._first is not None and self._first():
+                events = self._poll(0, _MAX_EVENTS)
             self._in_batch = True
             callbacks = self._callbacks
             for fd, ready in events:

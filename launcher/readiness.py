@@ -70,13 +70,19 @@ class AppWatch:
 
     async def accepts(self) -> bool:
         """Whether the app accepts now."""
-        if self._lookup is not None:
-            try:
-                return self._lookup.is_listening()
-            except OSError:
-                self._lookup.close()
-                self._lookup = None
-        return await accepts(self._app)
+        is_listening = self.is_listening()
+        return await accepts(self._app) if is_listening is None else is_listening
+
+    def is_listening(self) -> bool | None:
+        """The same in a plain call; None where the kernel can't tell."""
+        if self._lookup is None:
+            return None
+        try:
+            return self._lookup.is_listening()
+        except OSError:
+            self._lookup.close()
+            self._lookup = None
+            return None
 
 
 def _lookup(app: AppAddress) -> ListenerLookup | None:

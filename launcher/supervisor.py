@@ -166,21 +166,31 @@ class Supervisor:
         """Listens while the app accepts, until it accepts and nobody has asked it to stop.
 
         A client that connects after the app has closed its door would meet a reset, where it would have been refused.
+        The app's answers are looked at first: one that says `Connection: close` makes its client come again at once.
         """
-        while True:
-            is_accepting = await watch.accepts()
-            if not self._app_runs():
-                return  # what accepts there now was left over by the app: no client may meet it
-            if is_accepting and not relay.is_listening:
-                self._listen(relay)
-            elif not is_accepting and relay.is_listening:
-                relay.stop_listening()
-                level = None if self._is_stopping() else "warning"
-                log("not-listening", level=level, reason="the app does not accept", app=_text(self._address))
-            if is_accepting and relay.is_listening and not self._is_stopping():
-                return
-            is_urgent = relay.is_listening and watch.is_unseen
-            await trio.sleep(_FOLLOW_CLOSELY_SECONDS if is_urgent else _FOLLOW_SECONDS)
+
+        def stop_listening_first() -> bool:
+            return relay.is_listening and watch.is_listening() is False and self._stop_listening(relay)
+
+        with relay.poller.first(stop_listening_first):
+            while True:
+                is_accepting = await watch.accepts()
+                if not self._app_runs():
+                    return  # what accepts there now was left over by the app: no client may meet it
+                if is_accepting and not relay.is_listening:
+                    self._listen(relay)
+                elif not is_accepting and relay.is_listening:
+                    self._stop_listening(relay)
+                if is_accepting and relay.is_listening and not self._is_stopping():
+                    return
+                is_urgent = relay.is_listening and watch.is_unseen
+                await trio.sleep(_FOLLOW_CLOSELY_SECONDS if is_urgent else _FOLLOW_SECONDS)
+
+    def _stop_listening(self, relay: Relay) -> bool:
+        relay.stop_listening()
+        level = None if self._is_stopping() else "warning"
+        log("not-listening", level=level, reason="the app does not accept", app=_text(self._address))
+        return True
 
     def _is_stopping(self) -> bool:
         """Whether the app may be about to end. One that lives on after INT or QUIT has not been asked to stop."""

@@ -218,3 +218,35 @@ async def test_an_idle_poller_does_not_spin(set_kind):
         before = turns
         await trio.sleep(0.05)
         assert turns - before <= 2
+
+
+async def test_what_comes_first_is_called_before_what_is_ready_and_may_change_that():
+    async with running_poller() as poller, pair() as (ours, theirs):
+        called: list[str] = []
+        done = trio.Event()
+
+        def first() -> bool:
+            called.append("first")
+            poller.unregister(ours.fileno())
+            done.set()
+            return True
+
+        poller.register(ours.fileno(), READABLE, lambda _ready: called.append("ready"))
+        with poller.first(first):
+            theirs.send(b"x")
+            await done.wait()
+            await trio.testing.wait_all_tasks_blocked()
+        assert called == ["first"]
+
+
+async def test_nothing_comes_first_once_its_block_has_ended():
+    async with running_poller() as poller, pair() as (ours, theirs):
+        called: list[str] = []
+        with poller.first(lambda: bool(called.append("first"))):
+            await trio.testing.wait_all_tasks_blocked()
+        poller.register(ours.fileno(), READABLE, lambda _ready: called.append(ours.recv(1).decode()))
+        theirs.send(b"x")
+        with trio.fail_after(10):
+            while not called:
+                await trio.sleep(0)
+        assert called == ["x"]

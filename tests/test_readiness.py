@@ -66,7 +66,9 @@ async def test_a_probe_that_the_kernel_connects_to_itself_is_no_app_and_leaves_t
 async def ends_with(app, watch):
     """Whether the watch follows this app: it listens, then doesn't."""
     assert await watch.accepts()
+    assert watch.is_listening() is (True if watch.is_unseen else None)
     app.close()
+    assert watch.is_listening() is (False if watch.is_unseen else None)
     return not await watch.accepts()
 
 

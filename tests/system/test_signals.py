@@ -21,11 +21,13 @@ from tests.needs import NAMESPACES, unavailable
 from tests.system.destination import Destination
 from tests.system.launched import PATIENCE_SECONDS, Answer, Launched, Product, app
 from tests.system.machine import listener
+from tests.system.sink import wait_until
 
 DYNO = {"DYNO": "web.1"}
 PLACES: dict[str, dict[str, str | None]] = {"dyno": {**DYNO}, "elsewhere": {"DYNO": None}}
 LONGER_THAN_THE_LAUNCHER_WAITS = 2.5  # in a dyno it looks after 2 s whether the app has been told
 CTRL_C = "\x03"
+ROUNDS = 30  # of clients that come again; one that comes too early to be refused is a matter of a millisecond
 FORWARDED = ("SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGWINCH")
 
 
@@ -94,6 +96,26 @@ def test_a_stopping_app_is_told_once_and_answers_what_is_under_way_and_what_stil
         is_held_back = name == "SIGTERM" and place == "dyno"
         assert (line["signal"], line["passed_on"]) == (name, "no" if is_held_back else "yes")
         assert {arrival.target for arrival in destination.arrivals} == {"/wait", "/while-it-still-accepts"}
+
+
+def test_whoever_comes_after_a_stopping_app_s_answer_is_refused_if_the_app_would_have_refused_it(
+    product: Product,
+) -> None:
+    """Not accepted, and then reset: the answer may have said `Connection: close`, so its client comes at once."""
+    with product.launch(["--to", "http://127.0.0.1:9"], app("leaving.py")) as launched:
+        launched.wait_until_listening()
+        launched.send_signal(signal.SIGTERM)
+        launched.wait_for_line("signal")
+        with launched.connect() as client:
+            for _ in range(ROUNDS):
+                client.sendall(b"GET / HTTP/1.1\r\nHost: app\r\n\r\n")
+                assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+                with pytest.raises(ConnectionRefusedError):
+                    launched.connect()
+                wait_until(lambda: not launched.is_refused(), "it listens again", PATIENCE_SECONDS)
+        assert launched.wait() == 0
+        [connections] = [facts for facts in launched.facts("connections") if facts.get("final") == "true"]
+        assert "app_refused" not in connections, launched.story()
 
 
 def test_a_slow_client_gets_all_that_the_app_sent_before_it_ended(product: Product) -> None:
