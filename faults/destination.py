@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from faults.scenario import MIB, Place, Run, Scenario, Seen, Setup, python
+from launcher.priority import session_stands_back, stand_back
 from tests.system import accounts
+from tests.system.launched import PATIENCE_SECONDS
 from tests.system.machine import free_port
 from tests.system.plain_run import namespaces_work
+from tests.system.sink import wait_until
 
 _TIMEOUT = "500ms"  # --output-http-timeout, by default 5 s: a half is shorter
 _REPLAYER_BYTES = 128 * MIB  # --replayer-memory
@@ -37,8 +40,13 @@ class WellServed(Scenario):
 
 
 def program(place: Place, *words: str, prefix: Sequence[str] = ()) -> str:
-    """The first line of a program of ours that runs until the half's end."""
-    process = subprocess.Popen([*prefix, *python(*words)], stdout=subprocess.PIPE, text=True)
+    """The first line of a program of ours that runs until the half's end.
+
+    It takes what processor others leave: it stands for another machine, whose processor is not the app's.
+    """
+    process = subprocess.Popen([*prefix, *python(*words)], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    stand_back(process.pid)
+    wait_until(lambda: session_stands_back(process.pid), "the destination stands back", PATIENCE_SECONDS)
     place.stack.callback(process.communicate)
     place.stack.callback(process.kill)
     assert process.stdout is not None

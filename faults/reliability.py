@@ -67,6 +67,7 @@ def _explanation(pairs: int) -> Iterator[str]:
         f"On {machine}: at least {pairs} alternating pairs of halves a row, medians. One half runs the built file, "
         f"the other the same with TRAFFIC_DUPLICATOR_ENABLED=false. An open-loop client sends POSTs of 8 KB over 32 "
         f"connections, a quarter of what the app carries unmirrored; the app takes {WORK_US} µs of processor for each. "
+        f"Destinations stand for other machines: they take the processor that others leave. "
         f"Times are in milliseconds from when a request was due, mirrored / unmirrored. *Memory* is by how many MiB "
         f"the launcher grew under load, at most {load_bound} (`--buffer {buffer}MiB`, and {spare}); *processor* its "
         f"microseconds for each request; *end* the seconds from SIGTERM to its end. A row *holds* if clients met no "

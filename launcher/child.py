@@ -11,10 +11,9 @@ from typing import Protocol
 import trio
 
 from launcher.executable import CANNOT_EXECUTE, CannotStart, Executable, as_shell_script, find_executable
-from launcher.log import log
+from launcher.priority import session_stands_back, stand_back
 
-_NICE = 10
-_OOM_SCORE_ADJ = 1000  # proc(5): the first to go when memory runs out
+_SESSION_AGAIN_SECONDS = 0.15
 
 
 class Process(Protocol):
@@ -38,7 +37,14 @@ class Child:
     def __init__(self, process: Process) -> None:
         self._process = process
         self.pid = process.pid
+        self.must_try_again = False  # its session, which it leads, does not stand back yet
         running.add(self.pid)
+
+    async def stand_back_wholly(self) -> None:
+        """Tries again until its session stands back, if it is to."""
+        while self.must_try_again:
+            await trio.sleep(_SESSION_AGAIN_SECONDS)
+            self.must_try_again = not session_stands_back(self.pid)
 
     @property
     def is_running(self) -> bool:
@@ -88,7 +94,7 @@ async def start(
 ) -> Child:
     """Starts a child, in a session of its own unless it is to go with this process's group. Raises CannotStart.
 
-    One that stands back lets everybody else go first, with all that it starts.
+    One that stands back lets everybody else go first, with all that it starts; `stand_back_wholly` does what is left.
     """
     global _starting
     executable = find_executable(argv, environ)
@@ -108,24 +114,15 @@ async def start(
             process = await open_process(executable)
         except OSError as error:
             process = await open_process(as_shell_script(executable, error))
-        if stands_back:
-            _stand_back(process.pid)
-        return Child(process)
+        child = Child(process)
+        if stands_back:  # at once, so that what it starts has the same
+            stand_back(child.pid)
+            child.must_try_again = not session_stands_back(child.pid)
+        return child
     finally:
         _starting -= 1
         if os.getpid() == 1:
             reap_adopted()
-
-
-def _stand_back(pid: int) -> None:
-    """At once, so that what it starts has the same. Processor by the niceness of the whole group, so of every thread;
-    memory by the score."""
-    try:
-        os.setpriority(os.PRIO_PGRP, pid, _NICE)
-        with open(f"/proc/{pid}/oom_score_adj", "w") as file:
-            file.write(str(_OOM_SCORE_ADJ))
-    except OSError as error:
-        log("replayer-priority", level="warning", error=str(error))
 
 
 def adopt(process: subprocess.Popen[bytes]) -> Child:

@@ -165,6 +165,7 @@ class Replayer:
         try:
             self.feed.open(running.feed_fd)
             async with trio.open_nursery() as watchers:
+                watchers.start_soon(child.stand_back_wholly)
                 watchers.start_soon(self._watch_memory, child)
                 watchers.start_soon(self._kill_without_reader, child)
                 status = await child.wait()

@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gor.options", "roles"),
     # what the machine and the start tell
     ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust", "port_holders"),
-    ("probe", "printing", "news_lines", "listener_lookup", "compared"),
+    ("probe", "printing", "news_lines", "listener_lookup", "compared", "priority"),
     ("app_process", "app_socket", "control.socket_file"),
     ("control.client", "control.watch"),
     ("control.operate",),

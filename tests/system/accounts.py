@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.system.launched import Facts, Launched
@@ -38,6 +39,29 @@ def _final(launched: Launched, at: str) -> list[Facts]:
 
 
 # ---- processes -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rank:
+    """How far a process stands back for others."""
+
+    niceness: int
+    session_niceness: int | None  # None where the kernel groups nobody by session
+    oom_score_adj: int
+
+
+def has_sessions() -> bool:
+    """Whether the scheduler groups tasks by session: CONFIG_SCHED_AUTOGROUP."""
+    return os.path.exists("/proc/self/autogroup")
+
+
+BACKMOST = Rank(niceness=10, session_niceness=10 if has_sessions() else None, oom_score_adj=1000)  # a replayer's
+
+
+def rank(pid: int) -> Rank:
+    niceness = os.getpriority(os.PRIO_PROCESS, pid)
+    session = int(_read(pid, "autogroup").split()[-1]) if has_sessions() else None
+    return Rank(niceness, session, int(_read(pid, "oom_score_adj")))
 
 
 def is_builtin(pid: int) -> bool:

@@ -223,13 +223,10 @@ def is_of_gor(pid: int) -> bool:
 def check_standing_back(product: Product, tmp_path: Path, replayer: str, is_replayers: Victim, count: int) -> None:
     """All of them: one that the kernel would end later than the app, for want of memory, costs the app its life."""
     with copying(product, tmp_path, replayer) as (launched, _):
-        ranks = {
-            pid: (os.getpriority(os.PRIO_PROCESS, pid), int(Path(f"/proc/{pid}/oom_score_adj").read_text()))
-            for pid in launched.processes()
-        }
+        ranks = {pid: accounts.rank(pid) for pid in launched.processes()}
         assert sorted(map(is_replayers, ranks)) == [False, False, *[True] * count]  # launcher, app, and theirs
-        assert {rank for pid, rank in ranks.items() if is_replayers(pid)} == {(10, 1000)}
-        assert (10, 1000) not in {rank for pid, rank in ranks.items() if not is_replayers(pid)}
+        assert {rank for pid, rank in ranks.items() if is_replayers(pid)} == {accounts.BACKMOST}
+        assert {rank for pid, rank in ranks.items() if not is_replayers(pid)} == {accounts.rank(os.getpid())}
         launched.stop()
 
 
