@@ -21,7 +21,7 @@ from tests.system.accounts import peak_resident_bytes, resident_bytes
 from tests.system.launched import PATIENCE_SECONDS, Launched, Product
 
 _CLIENT = Path(__file__).resolve().parent.parent / "bench" / "open_loop.py"
-_WARM_SECONDS = 0.4  # replayer and connections are new until then, and latencies don't count; errors do
+_WARM_SECONDS = 1.0  # replayer and connections are new until then, and latencies don't count; errors do
 QUICK_RATE = 200.0  # requests a second: any machine carries them
 _AT_ONCE = 4
 _CLIENT_SECONDS = 60.0  # behind its load: it has time-outs of its own

@@ -196,6 +196,9 @@ def _run_behind_relay(plan: Plan, command: Sequence[str]) -> int:
             _run_alone(plan, command)
         itself.note_app_start()
         try:
+            from launcher.trio_import import import_trio
+
+            import_trio()
             from launcher import service
 
             return service.run(plan, app)

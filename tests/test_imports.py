@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gor.options", "roles"),
     # what the machine and the start tell
     ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust", "port_holders"),
-    ("probe", "printing", "news_lines", "listener_lookup", "compared", "priority"),
+    ("probe", "printing", "news_lines", "listener_lookup", "compared", "priority", "trio_import"),
     ("app_process", "app_socket", "control.socket_file"),
     ("control.client", "control.watch"),
     ("control.operate",),
@@ -73,7 +73,7 @@ REPLAY_MAY_IMPORT = {
     "framing", "options", "counters", "records", "gor.flags", "gor.flag_table", "gor.values", "destinations",
     "replay_protocol", "go_regexp", "account_lines", "log", "memory", "poller", "copied_head", "listen_address",
     "sockets", "addresses", "latencies", "child", "executable", "feed", "mirror_queue", "output_lines", "fnv1a",
-    "proxies", "tls_trust", "news_lines", "comparison", "compared", "roles",
+    "proxies", "tls_trust", "news_lines", "comparison", "compared", "roles", "trio_import",
 }  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def test_what_runs_without_the_relay_does_not_wait_for_trio():
     while without - seen:
         module = (without - seen).pop()
         seen.add(module)
-        is_lazy = {"service"} if module == "cli" else set()
+        is_lazy = {"service", "trio_import"} if module == "cli" else set()
         without |= (MODULES[module] & set(MODULES)) - is_lazy
     assert not [module for module in seen if "trio" in MODULES[module]]
 

@@ -72,7 +72,10 @@ def _launcher_pipe(argv: Sequence[str]) -> int:
 def _replay(account_fd: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    import trio  # slow to import: the signals are to be ignored before
+    from launcher.trio_import import import_trio
+
+    import_trio()  # slow: the signals are to be ignored before
+    import trio
 
     from launcher.replay.pipeline import run_under_launcher
 
@@ -84,6 +87,9 @@ def _replay(account_fd: int) -> int:
 
 def _replay_by_hand(argv: Sequence[str]) -> int:
     settings = _hand_settings(argv)
+    from launcher.trio_import import import_trio
+
+    import_trio()
     import trio
 
     from launcher.replay.by_hand import run_by_hand
