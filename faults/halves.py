@@ -93,8 +93,8 @@ def _drive(scenario: Scenario, run: Run, seen: Seen, rate: float) -> None:
         _forget_peak(pid)
         memory, processor = resident_bytes(pid), processor_ns([pid])
     failed: list[BaseException] = []
-    fault = threading.Thread(target=_guarded, args=(scenario, run, failed), daemon=True)
     warm_seconds = 0.0 if run.place.is_quick else _WARM_SECONDS
+    fault = threading.Thread(target=_guarded, args=(scenario, run, warm_seconds, failed), daemon=True)
     with _client(run.port, scenario, rate, run.seconds, warm_seconds) as client:
         fault.start()
         told = json.loads(client.communicate(timeout=run.seconds + _CLIENT_SECONDS)[0])
@@ -112,8 +112,10 @@ def _drive(scenario: Scenario, run: Run, seen: Seen, rate: float) -> None:
     seen.p50, seen.p99, seen.max = (1000 * (told[name] or 0) for name in ("p50", "p99", "max"))
 
 
-def _guarded(scenario: Scenario, run: Run, failed: list[BaseException]) -> None:
+def _guarded(scenario: Scenario, run: Run, warm_seconds: float, failed: list[BaseException]) -> None:
+    """Not before latencies count."""
     try:
+        run.wait(warm_seconds)
         scenario.fault(run)
     except BaseException as error:  # noqa: BLE001 - told by the thread that waits for it
         failed.append(error)

@@ -91,8 +91,9 @@ class NeverStarts(FakeGor):
 
 class StartsLate(FakeGor):
     name = "replayer-starts-late"
-    says = "comes to read 0.7 s late (60 s, shortened)"
-    mode = "late 0.7"
+    says = "comes to read 1.5 s late (60 s, shortened)"  # later than latencies begin to count
+    mode = "late 1.5"
+    seconds = quick_seconds = 2.5
 
     def judge(self, run: Run, seen: Seen) -> None:
         assert self.feed(run)["taken"] or not run.place.is_mirrored
