@@ -20,6 +20,7 @@ _TIMEOUT = "500ms"  # --output-http-timeout, by default 5 s: a half is shorter
 _REPLAYER_BYTES = 128 * MIB  # --replayer-memory
 _SAMPLE_SECONDS = 0.1
 _HALF_OPEN_SECONDS = 0.5
+_LATE_SECONDS = 0.3
 _OURS, _THEIRS = "198.18.77.1", "198.18.77.2"  # RFC 2544: for such tests
 
 
@@ -45,10 +46,10 @@ def program(place: Place, *words: str, prefix: Sequence[str] = ()) -> str:
     It takes what processor others leave: it stands for another machine, whose processor is not the app's.
     """
     process = subprocess.Popen([*prefix, *python(*words)], stdout=subprocess.PIPE, text=True, start_new_session=True)
-    stand_back(process.pid)
-    wait_until(lambda: session_stands_back(process.pid), "the destination stands back", PATIENCE_SECONDS)
     place.stack.callback(process.communicate)
     place.stack.callback(process.kill)
+    stand_back(process.pid)
+    wait_until(lambda: session_stands_back(process.pid), "the destination stands back", PATIENCE_SECONDS)
     assert process.stdout is not None
     line = process.stdout.readline().strip()
     assert line, f"{words} has not started"
@@ -230,10 +231,20 @@ class UnknownName(BadNames):
     mode = ("unknown",)
 
 
-class SlowName(BadNames):
-    name = "destination-dns-slow"
+class UnansweredName(BadNames):
+    name = "destination-dns-silent"
     says = "has a name for which the name server has no answer"
     mode = ("silent",)
+
+
+class SlowName(BadNames):
+    name = "destination-dns-slow"
+    says = f"has a name for which the name server needs {_LATE_SECONDS:g} s"
+    mode = ("late", str(_LATE_SECONDS))
+    outcomes = frozenset({"2xx", "timeout", "queue_full", "unsent"})
+
+    def new_url(self, place: Place) -> str:
+        return destination(place, "well", host="destination.example")
 
 
 class HalfOpen(BadDestination):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 
 from faults.machine import PoorMachine
@@ -43,10 +44,19 @@ class MemoryEnds(PoorMachine):
         setup.prefix = self.cgroup.prefix
         return setup
 
-    def fault(self, run: Run) -> None:
+    def until_ready(self, run: Run) -> None:
+        super().until_ready(run)
+        self.raising = threading.Thread(target=self.raise_limit, args=(run,), daemon=True)
+        self.raising.start()
+
+    def raise_limit(self, run: Run) -> None:
+        """Once somebody was killed; in the unmirrored half at the end."""
         while not self.cgroup.killed and not run.wait(_LOOK_SECONDS):
             pass
         self.cgroup.limit.write_text(str(4 * _LIMIT_MIB * MIB))
+
+    def fault(self, run: Run) -> None:
+        self.raising.join()
         while not run.wait(run.seconds):
             pass
         self.killed = self.cgroup.killed

@@ -64,15 +64,16 @@ def _explanation(pairs: int) -> Iterator[str]:
     machine = f"{os.cpu_count()} processors ({platform.machine()}), Python {platform.python_version()}"
     load_bound, buffer, spare = (size // MIB for size in (BUFFER_BYTES + SPARE_BYTES, BUFFER_BYTES, SPARE_BYTES))
     yield from textwrap.wrap(
-        f"On {machine}: at least {pairs} alternating pairs of halves a row, medians. One half runs the built file, "
-        f"the other the same with TRAFFIC_DUPLICATOR_ENABLED=false. An open-loop client sends POSTs of 8 KB over 32 "
-        f"connections, a quarter of what the app carries unmirrored; the app takes {WORK_US} µs of processor for each. "
-        f"Destinations stand for other machines: they take the processor that others leave. The first second, in which "
-        f"the replayer starts, does not count. "
-        f"Times are in milliseconds from when a request was due, mirrored / unmirrored. *Memory* is by how many MiB "
-        f"the launcher grew under load, at most {load_bound} (`--buffer {buffer}MiB`, and {spare}); *processor* its "
-        f"microseconds for each request; *end* the seconds from SIGTERM to its end. A row *holds* if clients met no "
-        f"errors but the app's own, p99 is at most {RATIO:g} × the unmirrored one + {SPARE_MS:g} ms, memory and end "
-        f"are within their bounds, the balance is exact, and no process is left.",
+        f"On {machine}: at least {pairs} alternating pairs of halves a row, medians; one pair where p99 has no bound, "
+        f"because app, launcher or load are stopped or ended on purpose. One half runs the built file, the other the "
+        f"same with TRAFFIC_DUPLICATOR_ENABLED=false. An open-loop client sends POSTs of 8 KB over 32 connections, a "
+        f"quarter of what the app carries unmirrored (some rows have a lower rate of their own); the app takes "
+        f"{WORK_US} µs of processor for each. Destinations stand for other machines: they take the processor that "
+        f"others leave. The first second, in which the replayer starts, does not count. Times are in milliseconds from "
+        f"when a request was due, mirrored / unmirrored. *Memory* is by how many MiB the launcher grew under load, at "
+        f"most {load_bound} (`--buffer {buffer}MiB`, and {spare}); *processor* its microseconds for each request; "
+        f"*end* the seconds from SIGTERM to its end. A row *holds* if clients met no errors but the app's own (where it ends "
+        f"under load, give or take one a connection), p99 is at most {RATIO:g} × the unmirrored one + {SPARE_MS:g} ms, "
+        f"memory and end are within their bounds, the balance is exact, and no process is left.",
         width=120, break_on_hyphens=False,
     )  # fmt: skip

@@ -61,7 +61,9 @@ class Result:
         return f"{self.scenario.says}; {len(self.mirrored)} times" if is_repeated else self.scenario.says
 
     def _pair(self, name: str) -> str:
-        return " / ".join(f"{_median(halves, name):.2f}" for halves in (self.mirrored, self.alone) if halves)
+        """Of the halves that have another beside them, if there are such."""
+        mirrored = self.mirrored[: len(self.alone) or None]
+        return " / ".join(f"{_median(halves, name):.2f}" for halves in (mirrored, self.alone) if halves)
 
 
 def _median(halves: Sequence[Seen], name: str) -> float:

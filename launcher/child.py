@@ -37,14 +37,14 @@ class Child:
     def __init__(self, process: Process) -> None:
         self._process = process
         self.pid = process.pid
-        self.must_try_again = False  # its session, which it leads, does not stand back yet
+        self.session_must_stand_back = False  # its session, which it leads, does not stand back yet
         running.add(self.pid)
 
     async def stand_back_wholly(self) -> None:
         """Tries again until its session stands back, if it is to."""
-        while self.must_try_again:
+        while self.session_must_stand_back:
             await trio.sleep(_SESSION_AGAIN_SECONDS)
-            self.must_try_again = not session_stands_back(self.pid)
+            self.session_must_stand_back = not session_stands_back(self.pid)
 
     @property
     def is_running(self) -> bool:
@@ -117,7 +117,7 @@ async def start(
         child = Child(process)
         if stands_back:  # at once, so that what it starts has the same
             stand_back(child.pid)
-            child.must_try_again = not session_stands_back(child.pid)
+            child.session_must_stand_back = not session_stands_back(child.pid)
         return child
     finally:
         _starting -= 1

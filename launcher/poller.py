@@ -92,7 +92,8 @@ class Poller:
     def first(self, call: Callable[[], bool]) -> Iterator[None]:
         """While the block runs, calls when descriptors are ready and before any of them is served.
 
-        A call that returns True has changed which are to be served: they are asked anew. Blocks must not overlap.
+        A call that returns True has changed what is registered: descriptors are asked anew, for the number of one that
+        it closed may be another's by now. Blocks must not overlap.
         """
         assert self._first is None, "one call at a time comes first"
         self._first = call
@@ -127,7 +128,7 @@ class Poller:
         stop_at = time.perf_counter() + _MAX_BATCH_SECONDS
         while True:
             events = self._poll(0, _MAX_EVENTS)
-            if events and self._first is not None and self._first():
+            if events and self._first is not None and self._call_first(self._first):
                 events = self._poll(0, _MAX_EVENTS)
             self._in_batch = True
             callbacks = self._callbacks
@@ -143,6 +144,14 @@ class Poller:
             self._end_batch()
             if not events or time.perf_counter() > stop_at:
                 return
+
+    def _call_first(self, call: Callable[[], bool]) -> bool:
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001 - the last wall: everything else lives on
+            log("poller-call-failed", level="error", error=repr(error))
+            self._first = None
+            return True  # it may have come half way
 
     def _call_due_timers(self) -> None:
         now = trio.current_time()

@@ -7,6 +7,7 @@ session has a niceness, too (sched(7), "The autogroup feature").
 
 from __future__ import annotations
 
+import errno
 import os
 
 from launcher.log import log
@@ -18,7 +19,11 @@ _OOM_SCORE_ADJ = 1000  # proc(5): the first to go when memory runs out
 def stand_back(pid: int) -> None:
     """For all threads of a process that leads its group, and for what it starts from now on."""
     try:
-        os.setpriority(os.PRIO_PGRP, pid, _NICE)
+        if os.getpriority(os.PRIO_PROCESS, pid) < _NICE:  # the launcher may stand back further itself
+            os.setpriority(os.PRIO_PGRP, pid, _NICE)
+    except OSError as error:
+        _tell(error)
+    try:
         _write(pid, "oom_score_adj", _OOM_SCORE_ADJ)
     except OSError as error:
         _tell(error)
@@ -34,7 +39,7 @@ def session_stands_back(pid: int) -> bool:
     except BlockingIOError:
         return False
     except FileNotFoundError:
-        pass  # this kernel groups nobody by session
+        pass  # this kernel groups nobody by session, or the process has ended
     except OSError as error:
         _tell(error)
     return True
@@ -46,4 +51,5 @@ def _write(pid: int, name: str, value: int) -> None:
 
 
 def _tell(error: OSError) -> None:
-    log("replayer-priority", level="warning", error=str(error))
+    if error.errno not in (errno.ESRCH, errno.ENOENT):  # else it has ended
+        log("replayer-priority", level="warning", error=str(error))

@@ -170,12 +170,16 @@ class Supervisor:
         """
 
         def stop_listening_first() -> bool:
-            return relay.is_listening and watch.is_listening() is False and self._stop_listening(relay)
+            if not relay.is_listening or watch.is_listening() is not False:
+                return False
+            self._stop_listening(relay)
+            return True
 
         with relay.poller.first(stop_listening_first):
             while True:
                 is_accepting = await watch.accepts()
                 if not self._app_runs():
+                    relay.stop_listening()
                     return  # what accepts there now was left over by the app: no client may meet it
                 if is_accepting and not relay.is_listening:
                     self._listen(relay)
@@ -186,11 +190,10 @@ class Supervisor:
                 is_urgent = relay.is_listening and watch.is_unseen
                 await trio.sleep(_FOLLOW_CLOSELY_SECONDS if is_urgent else _FOLLOW_SECONDS)
 
-    def _stop_listening(self, relay: Relay) -> bool:
+    def _stop_listening(self, relay: Relay) -> None:
         relay.stop_listening()
         level = None if self._is_stopping() else "warning"
         log("not-listening", level=level, reason="the app does not accept", app=_text(self._address))
-        return True
 
     def _is_stopping(self) -> bool:
         """Whether the app may be about to end. One that lives on after INT or QUIT has not been asked to stop."""

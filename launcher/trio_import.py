@@ -15,7 +15,7 @@ def import_trio() -> None:
     """
     find_library = ctypes.util.find_library
     if sys.platform == "linux":
-        ctypes.util.find_library = lambda name: "libc.so.6"
+        ctypes.util.find_library = lambda name: "libc.so.6" if name == "pthread" else find_library(name)
     try:
         import trio as trio
     finally:

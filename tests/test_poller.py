@@ -14,6 +14,7 @@ import trio.testing
 
 from launcher import descriptor_set
 from launcher.descriptor_set import EpollSet, PollSet
+from launcher.log import log
 from launcher.poller import READABLE, WRITABLE, Poller
 
 
@@ -220,23 +221,48 @@ async def test_an_idle_poller_does_not_spin(set_kind):
         assert turns - before <= 2
 
 
-async def test_what_comes_first_is_called_before_what_is_ready_and_may_change_that():
-    async with running_poller() as poller, pair() as (ours, theirs):
+async def test_what_comes_first_may_close_a_ready_descriptor_and_its_number_may_be_another_s():
+    async with running_poller() as poller, pair() as (ours, theirs), pair() as (others, _):
         called: list[str] = []
         done = trio.Event()
+        number = ours.fileno()
 
         def first() -> bool:
             called.append("first")
-            poller.unregister(ours.fileno())
+            poller.unregister(number)
+            os.dup2(others.fileno(), number)
+            poller.register(number, READABLE, lambda _ready: called.append("the other"))
             done.set()
             return True
 
-        poller.register(ours.fileno(), READABLE, lambda _ready: called.append("ready"))
+        poller.register(number, READABLE, lambda _ready: called.append("ready"))
         with poller.first(first):
             theirs.send(b"x")
             await done.wait()
             await trio.testing.wait_all_tasks_blocked()
         assert called == ["first"]
+        poller.unregister(number)
+
+
+async def test_what_comes_first_and_raises_is_told_and_left_out(capfd):
+    async with running_poller() as poller, pair() as (ours, theirs):
+        received = trio.Event()
+
+        def receive(_ready: int) -> None:
+            ours.recv(1)
+            received.set()
+
+        def first() -> bool:
+            raise ValueError("oh")
+
+        poller.register(ours.fileno(), READABLE, receive)
+        with poller.first(first):
+            theirs.send(b"x")
+            with trio.fail_after(10):
+                await received.wait()
+        log.close()
+        assert capfd.readouterr().err.count("at=poller-call-failed") == 1
+        poller.unregister(ours.fileno())
 
 
 async def test_nothing_comes_first_once_its_block_has_ended():

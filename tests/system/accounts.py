@@ -50,9 +50,15 @@ class Rank:
     oom_score_adj: int
 
 
+def _read(pid: int, name: str) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    return b""
+
+
 def has_sessions() -> bool:
     """Whether the scheduler groups tasks by session: CONFIG_SCHED_AUTOGROUP."""
-    return os.path.exists("/proc/self/autogroup")
+    return bool(_read(os.getpid(), "autogroup"))
 
 
 BACKMOST = Rank(niceness=10, session_niceness=10 if has_sessions() else None, oom_score_adj=1000)  # a replayer's
@@ -60,7 +66,7 @@ BACKMOST = Rank(niceness=10, session_niceness=10 if has_sessions() else None, oo
 
 def rank(pid: int) -> Rank:
     niceness = os.getpriority(os.PRIO_PROCESS, pid)
-    session = int(_read(pid, "autogroup").split()[-1]) if has_sessions() else None
+    session = int(_read(pid, "autogroup").split()[-1]) if has_sessions() else None  # "/autogroup-40 nice 0"
     return Rank(niceness, session, int(_read(pid, "oom_score_adj")))
 
 
@@ -100,12 +106,6 @@ def peak_resident_bytes(pid: int) -> int:
 def _status(pid: int, name: str) -> int:
     lines = dict(line.split(":", 1) for line in _read(pid, "status").decode().splitlines())
     return int(lines[name].split()[0]) * 1024  # proc(5): "12345 kB"
-
-
-def _read(pid: int, name: str) -> bytes:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/{name}").read_bytes()
-    return b""
 
 
 def kill(pid: int, number: int) -> None:
