@@ -72,8 +72,8 @@ def _explanation(pairs: int) -> Iterator[str]:
         f"others leave. The first second, in which the replayer starts, does not count. Times are in milliseconds from "
         f"when a request was due, mirrored / unmirrored. *Memory* is by how many MiB the launcher grew under load, at "
         f"most {load_bound} (`--buffer {buffer}MiB`, and {spare}); *processor* its microseconds for each request; "
-        f"*end* the seconds from SIGTERM to its end. A row *holds* if clients met no errors but the app's own (where it "
-        f"ends under load, give or take one a connection), p99 is at most {RATIO:g} × the unmirrored one + {SPARE_MS:g} ms, "
-        f"memory and end are within their bounds, the balance is exact, and no process is left.",
+        f"*end* the seconds from SIGTERM to its end. A row *holds* if clients met no errors but the app's own (where "
+        f"it ends under load, give or take one a connection), p99 is at most {RATIO:g} × the unmirrored one + "
+        f"{SPARE_MS:g} ms, memory and end are within their bounds, the balance is exact, and no process is left.",
         width=120, break_on_hyphens=False,
     )  # fmt: skip
