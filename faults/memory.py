@@ -57,8 +57,7 @@ class MemoryEnds(PoorMachine):
 
     def fault(self, run: Run) -> None:
         self.raising.join()
-        while not run.wait(run.seconds):
-            pass
+        run.ended.wait()
         self.killed = self.cgroup.killed
 
     def judge(self, run: Run, seen: Seen) -> None:

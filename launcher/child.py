@@ -13,7 +13,7 @@ import trio
 from launcher.executable import CANNOT_EXECUTE, CannotStart, Executable, as_shell_script, find_executable
 from launcher.priority import session_stands_back, stand_back
 
-_SESSION_AGAIN_SECONDS = 0.15
+_SESSION_AGAIN_SECONDS = 0.15  # more than the 0.1 s in which the kernel lets one in
 
 
 class Process(Protocol):

@@ -38,8 +38,6 @@ def session_stands_back(pid: int) -> bool:
         _write(pid, "autogroup", _NICE)
     except BlockingIOError:
         return False
-    except FileNotFoundError:
-        pass  # this kernel groups nobody by session, or the process has ended
     except OSError as error:
         _tell(error)
     return True
@@ -51,5 +49,5 @@ def _write(pid: int, name: str, value: int) -> None:
 
 
 def _tell(error: OSError) -> None:
-    if error.errno not in (errno.ESRCH, errno.ENOENT):  # else it has ended
+    if error.errno not in (errno.ESRCH, errno.ENOENT):  # else it has ended, or this kernel groups nobody by session
         log("replayer-priority", level="warning", error=str(error))

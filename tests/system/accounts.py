@@ -65,9 +65,10 @@ BACKMOST = Rank(niceness=10, session_niceness=10 if has_sessions() else None, oo
 
 
 def rank(pid: int) -> Rank:
-    niceness = os.getpriority(os.PRIO_PROCESS, pid)
-    session = int(_read(pid, "autogroup").split()[-1]) if has_sessions() else None  # "/autogroup-40 nice 0"
-    return Rank(niceness, session, int(_read(pid, "oom_score_adj")))
+    session = _read(pid, "autogroup").split()  # "/autogroup-40 nice 0"
+    return Rank(
+        os.getpriority(os.PRIO_PROCESS, pid), int(session[-1]) if session else None, int(_read(pid, "oom_score_adj"))
+    )
 
 
 def is_builtin(pid: int) -> bool:
