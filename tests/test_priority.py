@@ -13,7 +13,7 @@ import trio
 
 from launcher import child
 from launcher.priority import session_stands_back, stand_back
-from tests.system.accounts import BACKMOST, rank
+from tests.system.accounts import BACKMOST, NICENESS, rank
 
 ROOT = Path(__file__).resolve().parent.parent
 NOBODY = 65534
@@ -72,7 +72,7 @@ async def test_a_session_that_may_not_stand_back_at_once_does_later(monkeypatch)
 
 @pytest.mark.parametrize("before", [15, 19])
 async def test_one_that_stands_back_further_already_is_not_brought_forward(before):
-    started = await child.start(["/usr/bin/nice", "-n", str(before), "/bin/sleep", "60"], {})
+    started = await child.start(["/usr/bin/nice", "-n", str(before - NICENESS), "/bin/sleep", "60"], {})
     with trio.fail_after(10):
         while os.getpriority(os.PRIO_PROCESS, started.pid) != before:
             await trio.sleep(0.01)

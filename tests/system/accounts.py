@@ -46,7 +46,7 @@ class Rank:
     """How far a process stands back for others."""
 
     niceness: int
-    session_niceness: int | None  # None where the kernel groups nobody by session
+    session_niceness: int | None  # None for one whose session the kernel does not count by itself
     oom_score_adj: int
 
 
@@ -57,11 +57,16 @@ def _read(pid: int, name: str) -> bytes:
 
 
 def has_sessions() -> bool:
-    """Whether the scheduler groups tasks by session: CONFIG_SCHED_AUTOGROUP."""
-    return bool(_read(os.getpid(), "autogroup"))
+    """Whether the scheduler groups by session those that begin one: CONFIG_SCHED_AUTOGROUP.
+
+    This process may have begun none, nor any before it: then its file is there and empty.
+    """
+    return Path("/proc/self/autogroup").exists()
 
 
-BACKMOST = Rank(niceness=10, session_niceness=10 if has_sessions() else None, oom_score_adj=1000)  # a replayer's
+NICENESS = os.getpriority(os.PRIO_PROCESS, 0)  # of the tests: somebody may have told these to stand back, too
+# A replayer's:
+BACKMOST = Rank(niceness=max(10, NICENESS), session_niceness=10 if has_sessions() else None, oom_score_adj=1000)
 
 
 def rank(pid: int) -> Rank:

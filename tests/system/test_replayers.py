@@ -226,8 +226,8 @@ def check_standing_back(product: Product, tmp_path: Path, replayer: str, is_repl
         ranks = {pid: accounts.rank(pid) for pid in launched.processes()}
         assert sorted(map(is_replayers, ranks)) == [False, False, *[True] * count]  # launcher, app, and theirs
         assert {rank for pid, rank in ranks.items() if is_replayers(pid)} == {accounts.BACKMOST}
-        niceness, session = os.getpriority(os.PRIO_PROCESS, 0), 0 if accounts.has_sessions() else None
-        ours = accounts.Rank(niceness, session, accounts.rank(os.getpid()).oom_score_adj)
+        session = 0 if accounts.has_sessions() else None
+        ours = accounts.Rank(accounts.NICENESS, session, accounts.rank(os.getpid()).oom_score_adj)
         assert {rank for pid, rank in ranks.items() if not is_replayers(pid)} == {ours}
         launched.stop()
 
