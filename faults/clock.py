@@ -1,7 +1,6 @@
 """Machines whose clock is set while requests pass: libfaketime stands in for it in launcher, replayer and app.
 
-It reads its file at each look at the time of day, which costs more than the look itself: latencies are not judged. The
-monotonic clock is left alone, as by a kernel whose clock is set.
+The monotonic clock is left alone, as by a kernel whose clock is set.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ class ClockJumps(PoorMachine):
     name = "machine-clock-jumps"
     says = "has its clock set by an hour, forward and back, four times (libfaketime)"
     needs = FAKETIME
-    judges_latency = False
 
     def missing(self) -> str | None:
         return None if _library() else "libfaketime is not here: apt-get install faketime"

@@ -88,7 +88,7 @@ def _launch(product: Product, setup: Setup, *, is_mirrored: bool) -> Launched:
 def _drive(scenario: Scenario, run: Run, seen: Seen, rate: float) -> None:
     """The load, and the fault meanwhile."""
     pid = run.launched.pid
-    memory = processor = 0  # of one that has ended already nothing is told
+    memory = processor = 0
     if run.launched.is_running:
         _forget_peak(pid)
         memory, processor = resident_bytes(pid), processor_ns([pid])
@@ -109,7 +109,7 @@ def _drive(scenario: Scenario, run: Run, seen: Seen, rate: float) -> None:
     seen.answered = told["answered"]
     seen.errors = Counter(told["errors"])
     seen.refused = Counter(told["refused"])
-    seen.p50, seen.p99, seen.max = (1000 * (told[name] or 0) for name in ("p50", "p99", "max"))
+    seen.p50, seen.p99, seen.max = (told[name] and 1000 * told[name] for name in ("p50", "p99", "max"))
 
 
 def _guarded(scenario: Scenario, run: Run, warm_seconds: float, failed: list[BaseException]) -> None:
@@ -152,7 +152,7 @@ def _judge(scenario: Scenario, run: Run, seen: Seen) -> None:
         return
     if run.place.is_mirrored and scenario.judges_memory:
         most = (BUFFER_BYTES + SPARE_BYTES) / MIB
-        if seen.grown_mib > most:
+        if seen.grown_mib is not None and seen.grown_mib > most:
             seen.missed.append(f"the launcher grew by {seen.grown_mib:.1f} MiB, and {most:.0f} are its bound")
     if seen.stop_seconds > scenario.longest_stop_seconds:
         seen.missed.append(f"the end took {seen.stop_seconds:.1f} s")

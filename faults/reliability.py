@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from faults.results import HEADING, RATIO, SPARE_MS, Result
+from faults.results import DETAIL, HEADING, RATIO, SPARE_MS, Result
 from faults.scenario import BUFFER_BYTES, MIB, SPARE_BYTES, WORK_US, Scenario
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "reliability.md"
@@ -45,7 +45,7 @@ def _rows_of(part: str) -> dict[str, dict[str, str]]:
 
 def _put(rows: dict[str, str], says: str, row: str) -> None:
     """In its old place, if it has one."""
-    key = next((key for key in rows if key == says or key.startswith(f"{says}; ")), says)  # "...; 300 times"
+    key = next((key for key in rows if key == says or key.startswith(f"{says}{DETAIL}")), says)
     rows[key] = row if row.startswith("| ") else f"| {says} | {row} |"
 
 
@@ -72,8 +72,9 @@ def _explanation(pairs: int) -> Iterator[str]:
         f"others leave. The first second, in which the replayer starts, does not count. Times are in milliseconds from "
         f"when a request was due, mirrored / unmirrored. *Memory* is by how many MiB the launcher grew under load, at "
         f"most {load_bound} (`--buffer {buffer}MiB`, and {spare}); *processor* its microseconds for each request; "
-        f"*end* the seconds from SIGTERM to its end. A row *holds* if clients met no errors but the app's own (where "
-        f"it ends under load, give or take one a connection), p99 is at most {RATIO:g} × the unmirrored one + "
-        f"{SPARE_MS:g} ms, memory and end are within their bounds, the balance is exact, and no process is left.",
+        f"*end* the seconds from SIGTERM to its end. A dash stands where there was nothing to measure. A row *holds* "
+        f"if clients met no errors but the app's own (where it ends under load, give or take one a connection), p99 is "
+        f"at most {RATIO:g} × the unmirrored one + {SPARE_MS:g} ms, memory and end are within their bounds, the "
+        f"balance is exact, and no process is left.",
         width=120, break_on_hyphens=False,
     )  # fmt: skip

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from faults.scenario import Scenario, Seen
 
 RATIO, SPARE_MS = 1.2, 1.0  # p99 may be so much of the unmirrored run's, and so much more
+DETAIL = "; "  # behind what a scenario says: how often, how long
+_LONG_SECONDS = 60.0  # a scenario's time from which it is told
+_NONE = "–"
 HEADING = (
     "| what goes wrong | clients' errors | p50 | p99 | its bound | max | memory | processor | end | |\n"
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
@@ -31,15 +34,17 @@ class Result:
             more = _errors(self.mirrored).total() - _errors(self.alone).total()
             if more > self.scenario.more_errors * len(self.mirrored):
                 found.append(f"clients met {more} more errors: {_told(_errors(self.mirrored))}")
-        if with_latency and self.scenario.judges_latency and self.alone and self.p99() > self.p99_bound():
-            found.append(f"p99 is {self.p99():.2f} ms, and {self.p99_bound():.2f} is its bound")
+        if with_latency and self.scenario.judges_latency and self.alone:
+            p99, bound = _median(self.mirrored, "p99"), self.p99_bound()
+            if p99 is None or bound is None:
+                found.append("nothing was answered")
+            elif p99 > bound:
+                found.append(f"p99 is {p99:.2f} ms, and {bound:.2f} is its bound")
         return found
 
-    def p99(self) -> float:
-        return statistics.median(seen.p99 for seen in self.mirrored)
-
-    def p99_bound(self) -> float:
-        return RATIO * statistics.median(seen.p99 for seen in self.alone) + SPARE_MS
+    def p99_bound(self) -> float | None:
+        alone = _median(self.alone, "p99")
+        return None if alone is None else RATIO * alone + SPARE_MS
 
     def row(self, *, with_latency: bool = True) -> str:
         """One row of the table."""
@@ -49,25 +54,35 @@ class Result:
             errors += f" (alone: {_told(_errors(self.alone))})"
         cells = [
             self._says(), errors, self._pair("p50"), self._pair("p99"),
-            f"{self.p99_bound():.2f}" if self.scenario.judges_latency else "",
-            self._pair("max"), f"{_median(self.mirrored, 'grown_mib'):.1f}",
-            f"{_median(self.mirrored, 'processor_us'):.0f}", f"{_median(self.mirrored, 'stop_seconds'):.1f}",
+            _figure(self.p99_bound(), 2) if self.scenario.judges_latency else "",
+            self._pair("max"), _figure(_median(self.mirrored, "grown_mib"), 1),
+            _figure(_median(self.mirrored, "processor_us"), 0), _figure(_median(self.mirrored, "stop_seconds"), 1),
             "holds" if not missed else "; ".join(what.partition("\n")[0] for what in missed),
         ]  # fmt: skip
         return f"| {' | '.join(cells)} |"
 
     def _says(self) -> str:
-        is_repeated = len(self.mirrored) > max(len(self.alone), 1)
-        return f"{self.scenario.says}; {len(self.mirrored)} times" if is_repeated else self.scenario.says
+        words = [self.scenario.says]
+        if len(self.mirrored) > max(len(self.alone), 1):
+            words.append(f"{len(self.mirrored)} times")
+        if self.scenario.seconds >= _LONG_SECONDS:
+            words.append(f"{self.scenario.seconds / 60:g} minutes")
+        return DETAIL.join(words)
 
     def _pair(self, name: str) -> str:
         """Of the halves that have another beside them, if there are such."""
         mirrored = self.mirrored[: len(self.alone) or None]
-        return " / ".join(f"{_median(halves, name):.2f}" for halves in (mirrored, self.alone) if halves)
+        return " / ".join(_figure(_median(halves, name), 2) for halves in (mirrored, self.alone) if halves)
 
 
-def _median(halves: Sequence[Seen], name: str) -> float:
-    return float(statistics.median(getattr(seen, name) for seen in halves))
+def _median(halves: Sequence[Seen], name: str) -> float | None:
+    """Of those halves in which there was something to measure."""
+    values = [value for seen in halves if (value := getattr(seen, name)) is not None]
+    return float(statistics.median(values)) if values else None
+
+
+def _figure(value: float | None, decimals: int) -> str:
+    return _NONE if value is None else f"{value:.{decimals}f}"
 
 
 def _errors(halves: Sequence[Seen]) -> Counter[str]:

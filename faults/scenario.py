@@ -84,16 +84,16 @@ class Run:
 
 @dataclass
 class Seen:
-    """What was measured in one half. Times are milliseconds."""
+    """What was measured in one half. Times are milliseconds; None where there was nothing to measure."""
 
     answered: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
-    p50: float = 0.0
-    p99: float = 0.0
-    max: float = 0.0
-    grown_mib: float = 0.0  # the launcher's peak resident memory, more than before the load
-    processor_us: float = 0.0  # the launcher's, for each answered request
+    p50: float | None = None
+    p99: float | None = None
+    max: float | None = None
+    grown_mib: float | None = None  # the launcher's peak resident memory, more than before the load
+    processor_us: float | None = None  # the launcher's, for each answered request
     stop_seconds: float = 0.0  # from SIGTERM to the end
     missed: list[str] = field(default_factory=list)
     told: str = ""  # what else there is to tell, for the command's output

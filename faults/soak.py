@@ -24,7 +24,7 @@ _FIRST_SHARE = 0.5  # the buffer, and what Python keeps, fill up before
 class Soak(Scenario):
     group = "Soak"
     name = "soak"
-    says = "one destination hangs, one does well, one resets; the replayer is killed and stopped; for a while"
+    says = "one destination hangs, one does well, one resets; the replayer is killed and stopped in turns"
     seconds = 60.0
     quick_seconds = 6.0
     rate = 300.0

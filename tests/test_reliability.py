@@ -38,7 +38,7 @@ def scenarios() -> Iterator[list[type[Scenario]]]:
         del SCENARIOS[f"of-{number}"]
 
 
-def result(scenario: type[Scenario], p99: float, times: int = 1) -> Result:
+def result(scenario: type[Scenario], p99: float | None, times: int = 1) -> Result:
     return Result(scenario, [Seen(p99=p99)] * times, [Seen(p99=p99)])
 
 
@@ -62,3 +62,28 @@ def test_a_whole_run_leaves_no_row_of_what_is_no_longer_done(page: Path, scenari
     reliability.write([result(each, 1) for each in scenarios], [], 3, anew=True)
     reliability.write([result(scenarios[1], 1)], [], 3, anew=True)
     assert "does 1" not in page.read_text() and "does 2" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("p99", "alone", "missed"),
+    [
+        (2.2, 1.0, []), (2.21, 1.0, ["p99 is 2.21 ms, and 2.20 is its bound"]),
+        (None, 1.0, ["nothing was answered"]), (1.0, None, ["nothing was answered"]),
+    ],
+)  # fmt: skip
+def test_a_row_holds_only_within_its_bound(
+    scenarios: list[type[Scenario]], p99: float | None, alone: float | None, missed: list[str]
+) -> None:
+    told = Result(scenarios[0], [Seen(p99=p99)], [Seen(p99=alone)])
+    assert told.missed(with_latency=True) == missed
+    assert told.missed(with_latency=False) == []
+
+
+def test_what_was_not_measured_is_no_figure(scenarios: list[type[Scenario]]) -> None:
+    cells = result(scenarios[0], None).row(with_latency=False).split(" | ")
+    assert cells[2:8] == ["– / –", "– / –", "–", "– / –", "–", "–"]
+
+
+def test_a_row_tells_how_long_a_long_run_was(scenarios: list[type[Scenario]]) -> None:
+    scenarios[0].seconds = 90.0
+    assert result(scenarios[0], 1).row().startswith("| does 1; 1.5 minutes | ")
