@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import signal
 import stat
+from pathlib import Path
 
 from bench.contestants import children
 from faults.destination import WellServed
 from faults.scenario import MIB, Place, Run, Scenario, Seen, Setup, python
 from tests.system import accounts
 from tests.system.accounts import FEED_COUNTERS
+from tests.system.sink import wait_until
 
 _KILL_SECONDS = 1.0
 _RESTARTS_SECONDS = 8.0  # long against the back-off between restarts: what for ever is like, and not the first second
 _SAMPLE_SECONDS = 0.02
 _TO_NULL = ["--to", "http://127.0.0.1:9"]  # programs/gor.py throws the copies away
+_LATE_SECONDS = 7
+_PIPE_BLOCKS = 4  # of noise: more than what nobody reads could fill
 
 
 class BuiltinReplayer(WellServed):
@@ -32,7 +36,7 @@ class Well(BuiltinReplayer):
     def judge(self, run: Run, seen: Seen) -> None:
         if run.place.is_mirrored:
             told = accounts.feed_counters(run.launched)
-            assert told["taken"] == told["given"], f"copies were lost: {told}"
+            assert told["taken"] == told["given"] >= seen.answered > 0, f"copies were lost: {told}"
 
 
 class Killed(BuiltinReplayer):
@@ -53,11 +57,25 @@ class Killed(BuiltinReplayer):
 
 class Stopped(BuiltinReplayer):
     name = "replayer-stopped"
-    says = "is stopped (SIGSTOP): its pipe and the buffer fill up"
+    says = "is stopped (SIGSTOP): its pipe and a buffer of 2 MiB (--quick: 256 KiB) fill up"
+    quick_seconds = 1.5  # its pipe holds 1 MiB
+
+    def prepare(self, place: Place) -> Setup:
+        setup = super().prepare(place)
+        return Setup(options=[*setup.options, "--buffer", "256KiB" if place.is_quick else "2MiB"])
 
     def fault(self, run: Run) -> None:
         if run.place.is_mirrored:
-            accounts.kill(accounts.process(run.launched, accounts.is_builtin), signal.SIGSTOP)
+            replayer = accounts.process(run.launched, accounts.is_builtin)
+            accounts.kill(replayer, signal.SIGSTOP)
+            run.ended.wait()
+            self.was_stopped = accounts.is_stopped(replayer)
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        if run.place.is_mirrored:
+            assert self.was_stopped, "the replayer was not stopped"
+            told = accounts.feed_counters(run.launched)
+            assert told["dropped_full"], f"pipe and buffer were not filled: {told}"
 
 
 class FakeGor(Scenario):
@@ -67,11 +85,14 @@ class FakeGor(Scenario):
     mode = ""
 
     def prepare(self, place: Place) -> Setup:
-        gor = place.folder / "gor"
-        words = " ".join(f"'{word}'" for word in python("gor.py", self.mode))
-        gor.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
-        gor.chmod(gor.stat().st_mode | stat.S_IXUSR)
+        self.folder = place.folder
+        gor = install_gor(place.folder, self.mode, str(place.folder))
         return Setup(options=["--replayer", str(gor), *_TO_NULL])
+
+    def count(self, name: str) -> int:
+        """What it has written itself of how many `name` there were; 0 before it has."""
+        file = self.folder / name
+        return int(file.read_text() or 0) if file.exists() else 0
 
     def feed(self, run: Run) -> dict[str, int]:
         """The counters of its feed at the end, none unmirrored."""
@@ -85,18 +106,35 @@ class NeverStarts(FakeGor):
     says = "lives, but never comes to read"
     mode = "never"
 
+    def until_ready(self, run: Run) -> None:
+        if run.place.is_mirrored:
+            accounts.process(run.launched, accounts.is_gor)
+
     def judge(self, run: Run, seen: Seen) -> None:
-        assert not self.feed(run)["taken"]
+        if run.place.is_mirrored:
+            told = self.feed(run)
+            assert told["given"] and not told["taken"], f"somebody has read: {told}"
+            assert not run.launched.facts("replayer-restart"), "it did not live"
 
 
 class StartsLate(FakeGor):
+    """Later than a gor that has the machine to itself: one that is only slow must not be killed for that."""
+
     name = "replayer-starts-late"
-    says = "comes to read 1.5 s late (60 s, shortened)"  # later than latencies begin to count
-    mode = "late 1.5"
-    seconds = quick_seconds = 2.5
+    says = f"comes to read {_LATE_SECONDS} s late (60 s, shortened), and gets what waited"
+    mode = f"late {_LATE_SECONDS}"
+    seconds = _LATE_SECONDS + 0.5  # what waited is written while latencies count
+
+    def fault(self, run: Run) -> None:
+        if run.place.is_mirrored:  # the end must not come before: on a slow machine it would
+            wait_until(lambda: self.count("copies"), "the replayer gets copies")
 
     def judge(self, run: Run, seen: Seen) -> None:
-        assert self.feed(run)["taken"] or not run.place.is_mirrored
+        if run.place.is_mirrored:
+            assert run.launched.facts("replayer-slow"), "it was not late"
+            assert not run.launched.facts("replayer-restart"), "it was not given the time"
+            taken = self.feed(run)["taken"]
+            assert 0 < self.count("copies") <= taken, f"{self.count('copies')} copies have come, and taken are {taken}"
 
 
 class Crashes(FakeGor):
@@ -140,6 +178,12 @@ class Noisy(FakeGor):
     says = "writes to its standard output and error without end"
     mode = "noise"
 
+    def judge(self, run: Run, seen: Seen) -> None:
+        if run.place.is_mirrored:
+            assert self.count("noise") > _PIPE_BLOCKS, f"nobody has read its {self.count('noise')} blocks of noise"
+            assert self.feed(run)["taken"] and self.count("copies"), "it got no copies meanwhile"
+            assert "noise noise" not in run.launched.log, "its noise was passed on"
+
 
 class ClosesItsPipe(FakeGor):
     name = "replayer-closes-pipe"
@@ -156,6 +200,19 @@ class Deaf(FakeGor):
     name = "replayer-deaf"
     says = "ignores SIGTERM"
     mode = "deaf"
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        if run.place.is_mirrored:
+            assert self.count("terms"), "nobody has sent it SIGTERM"
+
+
+def install_gor(folder: Path, mode: str, account: str = "-") -> Path:
+    """programs/gor.py as a file of one word."""
+    gor = folder / "gor"
+    words = " ".join(f"'{word}'" for word in python("gor.py", mode, account))
+    gor.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+    gor.chmod(gor.stat().st_mode | stat.S_IXUSR)
+    return gor
 
 
 def _resident(pid: int) -> int:

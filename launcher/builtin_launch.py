@@ -85,7 +85,11 @@ class BuiltinLaunch:
         assert child.stderr is not None
         readers.start_soon(self._pass_on, child.stderr)
         readers.start_soon(self._read_account, trio.lowlevel.FdStream(account_out))
-        return Running(child, records_in)
+
+        async def opens() -> int:
+            return records_in  # it is a plain pipe, and reads in its time
+
+        return Running(child, opens)
 
     async def finish(self, running: Running, feed: Feed, seconds: float) -> None:
         """Tells how long the process may still drain, and ends its pipe. Its end is the caller's to wait for."""

@@ -7,7 +7,7 @@ doesn't hold is counted. What kind of replayer it is (gor, or the built-in one) 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,7 +22,7 @@ from launcher.options import rough_size
 
 _FIRST_BACKOFF_SECONDS = 0.1
 _LONGEST_BACKOFF_SECONDS = 30.0
-_HEALTHY_SECONDS = 60.0  # a process that lived as long starts the back-off anew
+_HEALTHY_SECONDS = 60.0  # a process that read as long starts the back-off anew
 _MEMORY_CHECK_SECONDS = 0.25  # 20 µs a process and 10 µs a thread
 _POLL_SECONDS = 0.01
 _KILLED_SECONDS = 0.5  # a process that the kernel can't end must not hold back the launcher's exit
@@ -34,7 +34,7 @@ class Running:
     """A replayer process that has been started."""
 
     child: Child
-    feed_fd: int  # non-blocking write end of its pipe
+    opens: Callable[[], Awaitable[int]]  # waits until it reads; its pipe's non-blocking write end. Raises CannotStart
 
 
 class Launch(Protocol):
@@ -45,8 +45,8 @@ class Launch(Protocol):
         """Exit statuses after which another process would be of no use."""
 
     async def start(self, readers: trio.Nursery) -> Running:
-        """Starts a new process, which stands back for the app. Raises CannotStart. Tasks that read its output go into
-        the nursery."""
+        """Starts a new process, which stands back for the app, and may take its time until it reads. Raises
+        CannotStart. Tasks that read its output go into the nursery."""
 
     async def finish(self, running: Running, feed: Feed, seconds: float) -> None:
         """All that was fed has been read: lets the process end its work, for at most `seconds`, and ends its pipe."""
@@ -74,6 +74,7 @@ class Replayer:
         self.memory_bytes = memory_bytes  # the bound of its process
         self._may_restart = may_restart
         self._running: Running | None = None
+        self._reads_since: float | None = None  # None before it does
         self._finishing = trio.Event()
         self._has_ended = trio.Event()
 
@@ -84,16 +85,15 @@ class Replayer:
 
     @property
     def state(self) -> str:
-        """`running`; `waiting` for its first or its next process; `ended`, and no other will come."""
+        """`running`; `waiting` for its first or its next process to read; `ended`, and no other will come."""
         if self._has_ended.is_set():
             return "ended"
-        return "running" if self._running is not None else "waiting"
+        return "running" if self._running is not None and self._reads_since is not None else "waiting"
 
     async def run(self) -> None:
         """Keeps a process running until none may be started any more."""
         backoff = _FIRST_BACKOFF_SECONDS
         while True:
-            started_at = trio.current_time()
             status = await self._run_once()
             if self._finishing.is_set():
                 break
@@ -103,7 +103,7 @@ class Replayer:
                     held="unknown: what it had taken and not yet sent is gone",
                 )  # fmt: skip
                 break
-            if trio.current_time() - started_at > _HEALTHY_SECONDS:
+            if self._reads_since is not None and trio.current_time() - self._reads_since > _HEALTHY_SECONDS:
                 backoff = _FIRST_BACKOFF_SECONDS
             self.restarts += 1
             log(
@@ -122,11 +122,12 @@ class Replayer:
         self._has_ended.set()
 
     async def finish(self, seconds: float) -> None:
-        """The end: hands over what waits, lets the process end its work, ends it. At most `seconds` for all of it."""
+        """The end: hands over what waits, lets the process end its work, ends it. At most `seconds` for all of it.
+        A process that does not read yet is ended at once."""
         self._finishing.set()
         deadline = trio.current_time() + seconds
         running = self._running
-        if running is not None:
+        if running is not None and self._reads_since is not None:
             with trio.CancelScope(deadline=deadline):
                 while running.child.is_running and not self._has_all():
                     await trio.sleep(_POLL_SECONDS)
@@ -145,6 +146,7 @@ class Replayer:
 
     async def _run_once(self) -> int:
         """Starts one process and waits for its end. The exit status."""
+        self._reads_since = None
         async with trio.open_nursery() as readers:
             try:
                 running = await self.launch.start(readers)
@@ -163,11 +165,13 @@ class Replayer:
         child = running.child
         self._running = running
         try:
-            self.feed.open(running.feed_fd)
             async with trio.open_nursery() as watchers:
                 watchers.start_soon(child.stand_back_wholly)
                 watchers.start_soon(self._watch_memory, child)
-                watchers.start_soon(self._kill_without_reader, child)
+                if await self._is_opened(running):
+                    watchers.start_soon(self._kill_without_reader, child)
+                else:
+                    child.send_signal_to_group(signal.SIGKILL)
                 status = await child.wait()
                 watchers.cancel_scope.cancel()
             return status
@@ -175,6 +179,17 @@ class Replayer:
             self.feed.close()
             child.send_signal_to_group(signal.SIGKILL)
             self._running = None
+
+    async def _is_opened(self, running: Running) -> bool:
+        """Opens the feed once the process reads; False, and told, if it won't."""
+        try:
+            self.feed.open(await running.opens())
+        except CannotStart as error:
+            if not self._finishing.is_set():
+                log("replayer-start-failed", level="error", replayer=self.name, error=str(error))
+            return False
+        self._reads_since = trio.current_time()
+        return True
 
     async def _kill_without_reader(self, child: Child) -> None:
         """A pipe without a reader is the end of a replayer, whatever its process still does."""

@@ -33,7 +33,11 @@ class SlowLaunch:
         os.set_blocking(writing, False)
         child = await start([sys.executable, "-c", "while True: input()"], os.environ, stdin=reading)
         os.close(reading)
-        return Running(child, writing)
+
+        async def opens() -> int:
+            return writing
+
+        return Running(child, opens)
 
     async def finish(self, running: Running, feed: Feed, seconds: float) -> None:
         raise AssertionError("there is no process yet")

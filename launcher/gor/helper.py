@@ -18,7 +18,7 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 SIGKILL, SIGPIPE, SIGTERM, SIGXFSZ = 9, 13, 15, 25  # the same everywhere; importing `signal` costs 1 MB
 CHUNK = 64 * 1024
 MAX_RESPONSES = 4 * 1024 * 1024  # bytes of responses that wait for PROGRAM or gor; what comes then is dropped
-OPENING_SECONDS = 30.0  # for the launcher to open FIFO: it takes milliseconds, and then unlinks it
+OPENING_SECONDS = 30.0  # for the launcher to open FIFO: from then on it looks every 0.1 s or oftener; it unlinks it
 ENDING_SECONDS = 2.0  # for PROGRAM to write what it still has, and for gor to end after SIGTERM
 
 

@@ -1,7 +1,8 @@
 """Starts one gor and its helper behind a named pipe.
 
 A new pipe in the private folder each time: a second reader of an old one would start inside a record. It is opened
-for writing without O_RDWR, which would hide the reader's death, so gor's helper has to be there first: 14 to 31 ms.
+for writing without O_RDWR, which would hide the reader's death, so gor's helper has to be there first: 14 to 31 ms
+where nobody else wants the processor, else as long as it takes.
 Then its name goes away. gor's lines are passed on if they are of a known form: in a panic it prints whole requests.
 """
 
@@ -12,6 +13,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -26,8 +28,13 @@ from launcher.log import log
 from launcher.output_lines import read_lines
 from launcher.replayers import Running
 
-_READER_SECONDS = 5.0
+# A gor stands back for everybody: on a busy machine, or from a slow disk, its start may take a minute. It costs nobody
+# anything meanwhile: its copies wait within --buffer, its memory is watched. One that hangs for ever is told of, often.
+_READER_SECONDS = 120.0
+_SLOW_SECONDS = 5.0  # more than a start takes: the log tells that it is awaited
 _POLL_SECONDS = 0.005
+_LONGEST_POLL_SECONDS = 0.1
+_POLL_SHARE = 0.02  # of what it has been waited for
 _STILL_SECONDS = 0.5  # gor holds requests that nobody can count: it has done them when it uses no processor any more
 
 
@@ -46,7 +53,7 @@ class GorLaunch:
     final_statuses = frozenset({0})  # --exit-after; 2 is a refused flag, but a panic, too
 
     async def start(self, readers: trio.Nursery) -> Running:
-        """Starts a gor and waits for its helper to read. Raises CannotStart."""
+        """Starts a gor, whose helper reads when it has come so far. Raises CannotStart."""
         self._starts += 1
         fifo = self.folder / f"{id(self)}-{self._starts}"
         try:
@@ -59,19 +66,13 @@ class GorLaunch:
                 environment(self.environ, self.memory_bytes),
                 stdin=DEVNULL, stdout=None if self.process.writes_stdout else PIPE, stderr=PIPE, stands_back=True,
             )  # fmt: skip
-            for stream in (child.stdout, child.stderr):
-                if stream is not None:
-                    readers.start_soon(self._pass_on, stream)
-            try:
-                return Running(child, await _open_when_read(fifo, child))
-            except OSError as error:  # no descriptor, or somebody has cleaned the folder
-                child.send_signal_to_group(signal.SIGKILL)
-                raise CannotStart(CANNOT_EXECUTE, f"no way into gor's pipe: {error.strerror}") from None
-            except BaseException:  # cancelled, too: nobody else would end it
-                child.send_signal_to_group(signal.SIGKILL)
-                raise
-        finally:
+        except BaseException:  # cancelled, too
             fifo.unlink(missing_ok=True)
+            raise
+        for stream in (child.stdout, child.stderr):
+            if stream is not None:
+                readers.start_soon(self._pass_on, stream)
+        return Running(child, partial(self._open_when_read, fifo, child))
 
     async def finish(self, running: Running, feed: Feed, seconds: float) -> None:
         """Waits until gor's processor time stands still; then the pipe's end ends helper and gor."""
@@ -88,26 +89,37 @@ class GorLaunch:
     def ended(self) -> None:
         """gor keeps no account."""
 
+    async def _open_when_read(self, fifo: Path, child: Child) -> int:
+        """The pipe's write end, once gor's helper has opened the other one. Raises CannotStart."""
+        started_at = trio.current_time()
+        is_told = False
+        try:
+            while child.is_running and (waited := trio.current_time() - started_at) < _READER_SECONDS:
+                try:
+                    return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                except OSError as error:
+                    if error.errno != errno.ENXIO:  # fifo(7): nobody has opened it for reading yet
+                        raise CannotStart(CANNOT_EXECUTE, f"no way into gor's pipe: {error.strerror}") from None
+                if waited > _SLOW_SECONDS and not is_told:
+                    is_told = True
+                    log(
+                        "replayer-slow", level="warning", replayer=self.process.shown, waited_seconds=round(waited, 1),
+                        at_most_seconds=round(_READER_SECONDS),
+                        hint="gor does not read yet: what is copied waits within --buffer",
+                    )  # fmt: skip
+                await trio.sleep(min(max(_POLL_SECONDS, waited * _POLL_SHARE), _LONGEST_POLL_SECONDS))
+        finally:
+            fifo.unlink(missing_ok=True)
+        if child.is_running:
+            raise CannotStart(CANNOT_EXECUTE, f"gor did not start to read within {_READER_SECONDS:g} s")
+        status = await child.wait()
+        raise CannotStart(status, f"gor did not start to read (status {status})")
+
     async def _pass_on(self, stream: trio.abc.ReceiveStream) -> None:
         async for line in read_lines(stream):
             known = known_line(line.encode(), log.masked)
             if known is not None:
                 log("gor-says", replayer=self.process.shown, line=known)
-
-
-async def _open_when_read(fifo: Path, child: Child) -> int:
-    """The pipe's write end, once gor's helper has opened the other one. Raises CannotStart."""
-    deadline = trio.current_time() + _READER_SECONDS
-    while child.is_running and trio.current_time() < deadline:
-        try:
-            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno != errno.ENXIO:  # fifo(7): nobody has opened it for reading yet
-                raise
-        await trio.sleep(_POLL_SECONDS)
-    child.send_signal_to_group(signal.SIGKILL)
-    status = await child.wait()
-    raise CannotStart(status, f"gor did not start to read (status {status})")
 
 
 def _processor_ticks(pid: int) -> int:

@@ -100,6 +100,11 @@ def process(launched: Launched, is_wanted: Callable[[int], bool], *, other_than:
     return found[0]
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether SIGSTOP holds it."""
+    return _read(pid, "stat").rpartition(b")")[2].split()[:1] == [b"T"]
+
+
 def resident_bytes(pid: int) -> int:
     return _status(pid, "VmRSS")
 
