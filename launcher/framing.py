@@ -3,7 +3,8 @@
 Nothing that a peer sends makes it raise. What is ambiguous or not HTTP/1.x gives `Unframed`, never a guess, and ends
 the framing of that connection. `Head.raw` and the data of the `Body` events, joined, are the bytes that came, less
 the empty lines between requests. The events don't depend on how the stream was split, but for neighbouring `Body`
-events. Time is linear in the bytes, and a connection holds at most `max_head_bytes`.
+events. Time is linear in the bytes, and a connection holds at most `max_head_bytes`. What costs far more time than
+other bytes, as thousands of headers do, is `Unframed`, too: nobody else is served meanwhile.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from launcher.http_grammar import (
     CHUNK_LINE,
+    MAX_HEADER_LINES,
     MAX_LENGTH,
     TRAILER_LINE,
     chunk_line_fault,
@@ -311,5 +313,6 @@ class Framer:
             return None
         if not line.endswith(b"\n"):
             return "trailers-too-large"
-        self._expect(Framer._judge_trailer, self._room - len(line))
+        share = self._max_head_bytes // MAX_HEADER_LINES  # at least: so there are no more trailers than headers
+        self._expect(Framer._judge_trailer, max(0, self._room - max(len(line), share)))
         return None if TRAILER_LINE.fullmatch(line) else "bad-trailer"

@@ -12,7 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+# Beyond these nobody's request lies, and each costs time in which nobody else is served. Servers draw lines, too, and
+# not the same ones: Apache's LimitRequestFields has 100, and Node leaves out what comes after 2,000.
+MAX_HEADER_LINES = 1000
+MAX_MARKED_LINES = 64
+_MAX_CONNECTION_OPTIONS = 64
+_MAX_CODING_BYTES = 1024  # of Transfer-Encoding's value
+_TOO_MANY = "too-many-headers"
+
 _SLASH = 0x2F
+_LEAST_LINE_BYTES = 4  # "a:" and its end
 _MARKED_LINE_BYTES = 256  # a tuple of four, with its two bytes and two numbers: 203 by tracemalloc
 
 # What llhttp takes for HTTP/1.x: METHODS_HTTP1 in its src/llhttp/constants.ts (9.4). It is case-sensitive, and knows
@@ -139,8 +148,12 @@ def read_head(data: bytes, start: int, limit: int) -> Head | str | None:
         match = _MORE_HEADERS.match(data, end, limit)
         if match is None:
             return None
+        if len(marked) == MAX_MARKED_LINES:
+            return _TOO_MANY if data.find(b"\r\n\r\n", end, limit) >= 0 else None
         marked.append(MarkedLine(match[1].lower(), match[2], match.start(1) - start, match.end(2) + 2 - start))
         end = match.end()
+    if end - start > MAX_HEADER_LINES * _LEAST_LINE_BYTES and data.count(b"\n", start, end) > MAX_HEADER_LINES + 1:
+        return _TOO_MANY
     if is_usual and not marked:
         return Head(data[start : end + 2], method, target, 0, False, minor == b"0")
     framing = judge_framing(method, minor, marked)
@@ -156,6 +169,8 @@ def _is_rare_target(method: bytes, target: bytes) -> bool:
 
 def head_fault(head: bytes) -> str:
     """Why `read_head` finds no sound lines in `head`, which ends in an empty line."""
+    if head.count(b"\n") > MAX_HEADER_LINES + 2:  # the request's line, and the empty one
+        return _TOO_MANY
     return next(reason for reason, pattern in _HEAD_FAULTS if pattern.search(head))
 
 
@@ -180,7 +195,9 @@ def judge_framing(method: bytes, minor: bytes, marked: Sequence[MarkedLine]) -> 
             switches = True
     is_last = minor == b"0"
     if options:
-        tokens = [token.strip(b" \t") for token in b",".join(options).lower().split(b",")]
+        tokens = [token.strip(b" \t") for token in b",".join(options).lower().split(b",", _MAX_CONNECTION_OPTIONS)]
+        if len(tokens) > _MAX_CONNECTION_OPTIONS:
+            return "too-many-connection-options"
         is_last = b"close" in tokens or (is_last and b"keep-alive" not in tokens)
     body_length = _body_length(method, minor, length, coding)
     return body_length if isinstance(body_length, str) else Framing(body_length, switches, is_last)
@@ -197,7 +214,8 @@ def _body_length(method: bytes, minor: bytes, length: bytes | None, coding: byte
             return "connect-with-body"
         if minor == b"0":
             return "transfer-encoding-in-http-1-0"  # RFC 9112 §6.1: faulty
-        return None if _CHUNKED.fullmatch(coding) else "bad-transfer-encoding"
+        is_chunked = len(coding) <= _MAX_CODING_BYTES and _CHUNKED.fullmatch(coding)
+        return None if is_chunked else "bad-transfer-encoding"
     if length is None:
         return 0
     if not length.isdigit() or len(length) > _MAX_LENGTH_DIGITS or int(length) > MAX_LENGTH:

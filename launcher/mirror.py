@@ -4,8 +4,9 @@ framer -> selector -> redaction -> record -> queues. All in plain calls: nothing
 request that the framer tells apart ends in exactly one of `TapCounters`. What is held of half-read requests and heads
 is charged to the same budget as the queues.
 
-After a request that may switch protocols (Upgrade, CONNECT) the app's next status line decides. A client that has
-pipelined such a request behind others gets the first of their answers taken for it: no client does that.
+After a request that may switch protocols (Upgrade, CONNECT) the app's next status line decides. So that this is not the
+answer to a request before it, such a one ends the copying on a connection whose client has not waited for the app to
+say something after each request: what follows may be requests, or be none.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Mirror:
         """Adds one to a counter of the tap's, by its name."""
         setattr(self.counters, counter, getattr(self.counters, counter) + 1)
 
-    def offer(self, head: Head, body: bytes) -> None:
+    def offer(self, head: Head, body: bytes | bytearray) -> None:
         """Offers one request to every replayer's queue, or to the next one's when the output is split."""
         self.counters.offered += 1
         record = new_record(self._copied_head(head), body)
@@ -89,13 +90,14 @@ class RequestTap:
         self._budget = mirror.budget
         self._framer = Framer()
         self._request: Head | None = None  # the one that is kept: it has ended in no counter yet
-        self._body: list[bytes] = []
-        self._kept_bytes = 0
+        self._body = bytearray()  # not a list of its pieces: one of a byte takes many times that
         self._charged_bytes = 0  # for the request that is kept
         self._held_bytes = 0  # charged for what the framer holds
         self._switches = False  # the last request may switch protocols
         self._is_connect = False
         self._answer = b""
+        self.app_has_spoken = True  # since the last request began; nothing is to be waited for before the first one
+        self._is_pipelined = False  # a request has begun before the app had said anything to the one before it
         self.wants_app = False  # the last request is complete and may switch protocols: the app's answer decides
 
     def client_sent(self, data: bytes) -> None:
@@ -165,6 +167,9 @@ class RequestTap:
     def _copy_whole(self, head: Head, body: bytes) -> None:
         """As `_begin`, `_keep` and `_complete`, for a request of which nothing need be kept in between."""
         mirror = self._mirror
+        if not self.app_has_spoken:
+            self._is_pipelined = True
+        self.app_has_spoken = False
         skipped = mirror.skips(head, len(body), self._peer)
         if skipped is not None:
             self._end_as(skipped)
@@ -175,6 +180,14 @@ class RequestTap:
             self._charge_held()
 
     def _begin(self, head: Head) -> None:
+        if not self.app_has_spoken:
+            self._is_pipelined = True
+        self.app_has_spoken = False
+        if head.switches and self._is_pipelined:
+            self._switches = False
+            self._end_as("unframed")
+            self._stop()
+            return
         self._switches = head.switches
         self._is_connect = head.method == b"CONNECT"
         skipped = self._mirror.skips(head, head.body_length or 0, self._peer)
@@ -188,11 +201,10 @@ class RequestTap:
     def _keep(self, data: bytes) -> None:
         if self._request is None:
             return
-        self._kept_bytes += len(data)
-        if len(self._request.raw) + self._kept_bytes > self._mirror.settings.max_request_bytes:
+        if len(self._request.raw) + len(self._body) + len(data) > self._mirror.settings.max_request_bytes:
             self._end_as("dropped_large")  # chunked: its head didn't tell
         elif self._charge(len(data)):
-            self._body.append(data)
+            self._body += data
 
     def _complete(self) -> None:
         if self._switches:
@@ -202,6 +214,7 @@ class RequestTap:
 
     def _decide(self, status: int) -> None:
         self.wants_app = False
+        self.app_has_spoken = True
         self._answer = b""
         if status == _SWITCHING_PROTOCOLS or (self._is_connect and 200 <= status < 300):
             if self._request is not None:
@@ -214,7 +227,7 @@ class RequestTap:
 
     def _offer(self) -> None:
         assert self._request is not None
-        head, body = self._request, b"".join(self._body)
+        head, body = self._request, self._body
         self._release()
         self._mirror.offer(head, body)
 
@@ -235,8 +248,8 @@ class RequestTap:
     def _release(self) -> None:
         self._budget.give_back(self._charged_bytes)
         self._request = None
-        self._body = []
-        self._charged_bytes = self._kept_bytes = 0
+        self._body = bytearray()
+        self._charged_bytes = 0
 
     def _charge_held(self) -> None:
         held = self._framer.held_bytes

@@ -31,6 +31,7 @@ class Tap(Protocol):
     """What the relay shows one connection's bytes to, after they have gone to the peer."""
 
     wants_app: bool  # True while it wants to see what the app sends
+    app_has_spoken: bool  # set whenever the app has sent something that it is not shown
 
     def client_sent(self, data: bytes) -> None: ...
     def indifferent_bytes(self) -> int:
@@ -213,6 +214,8 @@ class Pair:
                     tap.client_sent(data)
                 elif tap.wants_app:
                     tap.app_sent(data)
+                else:
+                    tap.app_has_spoken = True
             except Exception as error:  # noqa: BLE001 - the mirror must not hurt the connection
                 self._detach_tap(error)
         if flow is self._downward and self._owner.is_draining:
@@ -228,10 +231,12 @@ class Pair:
     # ---- large transfers, which never enter Python ----------------------------------------------------------
 
     def _has_filled_buffer(self, flow: Flow) -> None:
-        flow.receive_bytes = _RECEIVE_BYTES
+        unseen = self._unseen_bytes(flow)
+        if unseen:  # what the tap sees comes in small pieces: thousands of requests may be in one
+            flow.receive_bytes = _RECEIVE_BYTES
         flow.streak += 1
         is_large = flow.streak >= _READS_TO_SPLICE and not flow.has_ended and not self.is_closed
-        if is_large and self._unseen_bytes(flow) >= _LEAST_SPLICED_BYTES:  # no pipe for what has just ended
+        if is_large and unseen >= _LEAST_SPLICED_BYTES:  # no pipe for what has just ended
             flow.pipe = self._owner.pipes.take()
             flow.streak = 0
 
@@ -264,8 +269,11 @@ class Pair:
             self._stop_splicing(flow)
             self._end(flow)
             return
-        if flow is self._upward and self._tap is not None:
-            self._tell_tap(self._tap.client_sent_unseen, received)
+        if self._tap is not None:
+            if flow is self._upward:
+                self._tell_tap(self._tap.client_sent_unseen, received)
+            else:
+                self._tap.app_has_spoken = True
         if self.half_closed_since is not None:
             self.half_closed_since = trio.current_time()
         flow.streak = flow.streak + 1 if received < _RECEIVE_BYTES else 0

@@ -26,7 +26,7 @@ _id_prefix = uuid.uuid4().hex[:12].encode()
 _id_serial = 0
 
 
-def new_record(head: bytes, body: bytes) -> bytes:
+def new_record(head: bytes, body: bytes | bytearray) -> bytes:
     """One request as a record; the identity is 24 hex digits, as gor's own, unique on this machine."""
     global _id_serial
     _id_serial += 1

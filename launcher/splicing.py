@@ -3,7 +3,8 @@
 A pipe is filled only when it is empty: that a full one takes nothing can't be told from a source that has nothing
 (EAGAIN means either, and a pipe's room is counted in slots, not in bytes). Pipes are kept for the next transfer, but
 one with bytes left in it is closed. They are few and of a moderate size: what all pipes of a *user* may hold together
-is bounded (/proc/sys/fs/pipe-user-pages-soft), and beyond it the app's own new pipes would hold 8 KiB.
+is bounded (/proc/sys/fs/pipe-user-pages-soft, by default 64 MiB), and beyond it the app's own new pipes would hold
+8 KiB. So clients that ask for much and don't read can't have more than a quarter of that.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 from contextlib import suppress
 
 PIPE_BYTES = 256 * 1024
+_MOST_PIPES = 64
 _MOST_KEPT = 16
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)  # fcntl(2); Python names it from 3.10 on
 _F_GETPIPE_SZ = getattr(fcntl, "F_GETPIPE_SZ", 1032)
@@ -59,10 +61,11 @@ def set_pipe_size(fd: int) -> None:
 
 
 class PipePool:
-    """The pipes that no transfer uses."""
+    """The pipes of all transfers, and those that no transfer uses."""
 
     def __init__(self) -> None:
         self._free: list[Pipe] = []
+        self._pipes = 0  # those in use, too
         self._is_possible = IS_POSSIBLE
 
     @property
@@ -70,15 +73,19 @@ class PipePool:
         return len(self._free)
 
     def take(self) -> Pipe | None:
-        """A pipe; None where there can't be one: then bytes are copied, as always."""
+        """A pipe; None where there can't be one, or no more: then bytes are copied, as always."""
         if not self._is_possible:
             return None
         if self._free:
             return self._free.pop()
+        if self._pipes == _MOST_PIPES:
+            return None
         try:
-            return Pipe()
+            pipe = Pipe()
         except OSError:
             return None
+        self._pipes += 1
+        return pipe
 
     def give_up(self) -> None:
         """This kernel does not splice such sockets: nobody tries again."""
@@ -87,6 +94,7 @@ class PipePool:
     def give_back(self, pipe: Pipe) -> None:
         if pipe.held_bytes or len(self._free) >= _MOST_KEPT:
             pipe.close()
+            self._pipes -= 1
         else:
             self._free.append(pipe)
 

@@ -50,6 +50,10 @@ def with_header(line: bytes) -> bytes:
     return b"POST /a HTTP/1.1\r\nHost: x\r\n" + line + b"\r\n\r\n"
 
 
+def with_lines(lines: bytes) -> bytes:
+    return b"GET / HTTP/1.1\r\n" + lines + b"\r\n"
+
+
 def refused_header(name: str, line: bytes, reason: str, stricter: str = "") -> Case:
     return refused(name, with_header(line) + b"hello", reason, stricter)
 
@@ -360,6 +364,9 @@ CONNECTIONS = (
     Case("a head that is not whole", GET[:-1], ()),
 )  # fmt: skip
 
+_TOO_MANY_OPTIONS = "too-many-connection-options"
+_TRAILERS = b"A: %s\r\n" % (b"b" * 65) * 935  # of 70 bytes each
+_LONG_CODING = b"POST / HTTP/1.1\r\nTransfer-Encoding: " + b"a," * 506 + b"a,  chunked\r\n\r\n"  # 1,024 with the spaces
 _LONG = b"a" * (MAX_HEAD_BYTES - len(b"1;\r\n") + 1)
 
 SIZES = (
@@ -368,9 +375,10 @@ SIZES = (
     refused("a head that doesn't end", b"GET /" + b"a" * MAX_HEAD_BYTES, "head-too-large", _BOUNDED),
     chunked("the longest chunk line", b"1;" + _LONG[:-1] + b"\r\nx\r\n0\r\n\r\n"),
     refused_chunks("a longer chunk line", b"", b"1;" + _LONG + b"\r\nx\r\n", "bad-chunk-extension", _BOUNDED),
-    chunked("the longest trailers", b"0\r\n" + b"A: b\r\n" * 10921 + b"AB: cd\r\n\r\n"),
+    chunked("the longest trailers", b"0\r\n" + _TRAILERS + b"A: %s\r\n\r\n" % (b"b" * 79)),
     refused_chunks(
-        "longer trailers", b"0\r\n" + b"A: b\r\n" * 10921 + b"AB: cde\r\n", b"\r\n", "trailers-too-large", _BOUNDED
+        "longer trailers", b"0\r\n" + _TRAILERS + b"A: %s\r\n" % (b"b" * 80), b"\r\n", "trailers-too-large",
+        _BOUNDED,
     ),
     refused_chunks("an endless trailer", b"0\r\n", b"A: " + b"a" * MAX_HEAD_BYTES, "trailers-too-large", _BOUNDED),
 )
@@ -382,7 +390,25 @@ ASKED_FOR_BY_MUTATION_TESTING = (
     chunked("a chunk of 48 bytes before one of 1", b"30\r\n%s\r\n1\r\nx\r\n0\r\n\r\n" % (b"y" * 48)),
 )
 
+MANY = (
+    chunked("the most trailers", b"0\r\n" + b"a:\r\n" * 1008 + b"\r\n"),
+    refused_chunks("more trailers", b"0\r\n" + b"a:\r\n" * 1009, b"\r\n", "trailers-too-large", _BOUNDED),
+    bodyless("the most headers", with_lines(b"a:\r\n" * 1000)),
+    refused("more headers", with_lines(b"a:\r\n" * 1001), "too-many-headers", _BOUNDED),
+    refused("more headers, and a bad one", with_lines(b"a:\r\n" * 1000 + b"bad\r\n"), "too-many-headers"),
+    refused("the most headers, and one is bad", with_lines(b"a:\r\n" * 999 + b"bad\r\n"), "bad-header-name"),
+    bodyless("the most headers that matter", with_lines(b"Expect:\r\n" * 63 + b"a: b\r\nExpect: a\r\n")),
+    refused("more headers that matter", with_lines(b"Expect:\r\n" * 65), "too-many-headers", _BOUNDED),
+    refused("more that matter, and a bad one", with_lines(b"Expect:\r\n" * 65 + b"bad\r\n"), "too-many-headers"),
+    Case("more headers that matter, and no end", b"GET / HTTP/1.1\r\n" + b"Expect:\r\n" * 65, ()),
+    bodyless("the most options", with_lines(b"Connection: a,a,a,a\r\n" * 16)),
+    refused("more options", with_lines(b"Connection: a" + b",a" * 64 + b"\r\n"), _TOO_MANY_OPTIONS, _BOUNDED),
+    refused("more options in lines", with_lines(b"Connection: a,a,a\r\n" * 22), _TOO_MANY_OPTIONS, _BOUNDED),
+    Case("the longest coding", _LONG_CODING, (head(_LONG_CODING, None),)),
+    refused("a longer coding", _LONG_CODING.replace(b",a,", b",a, ", 1), "bad-transfer-encoding", _BOUNDED),
+)
+
 CASES = (
     *(*REQUEST_LINES, *HEADERS, *LENGTHS, *CODINGS, *CHUNKS, *CONNECTIONS, *SIZES),
-    *ASKED_FOR_BY_MUTATION_TESTING,
+    *(*ASKED_FOR_BY_MUTATION_TESTING, *MANY),
 )

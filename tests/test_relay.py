@@ -42,9 +42,12 @@ class RecordingTap:
         self.app = b""
         self.events: list[str] = []
         self.wants_app = False
+        self.app_has_spoken = False
+        self.largest = 0
 
     def client_sent(self, data: bytes) -> None:
         self.client += data
+        self.largest = max(self.largest, len(data))
 
     def indifferent_bytes(self) -> int:
         return 0
@@ -157,6 +160,28 @@ async def test_bytes_go_both_ways_and_the_tap_sees_the_client_s():
         await app.send_all(b"answer")
         assert await read_exactly(client, 6) == b"answer"
         assert (tap.client, tap.app) == (b"question", b"")
+
+
+async def test_a_tap_sees_a_large_body_in_small_pieces_and_nobody_waits_long_for_it():
+    tap = RecordingTap()
+    async with stage(new_tap=lambda _peer: tap) as s, trio.open_nursery() as nursery:
+        client, app = await s.pair()
+        nursery.start_soon(client.send_all, bytes(2_000_000))
+        assert await read_exactly(app, 2_000_000) == bytes(2_000_000)
+        assert tap.client == bytes(2_000_000)
+        assert tap.largest == 16 * 1024
+
+
+async def test_a_tap_is_told_that_the_app_has_spoken():
+    tap = RecordingTap()
+    async with stage(new_tap=lambda _peer: tap) as s:
+        client, app = await s.pair()
+        await client.send_all(b"question")
+        assert await read_exactly(app, 8) == b"question"
+        assert not tap.app_has_spoken
+        await app.send_all(b"answer")
+        assert await read_exactly(client, 6) == b"answer"
+        assert tap.app_has_spoken
 
 
 async def test_a_tap_that_wants_the_app_s_bytes_gets_them():

@@ -242,3 +242,27 @@ async def test_no_pipe_is_taken_for_a_transfer_that_ends_at_the_read_that_makes_
         assert len(ended) == 1
         assert made == []
         assert scene.relay.pipes.free_pipes == 0
+
+
+def test_transfers_have_no_more_than_a_quarter_of_the_pipes_that_a_user_may_have():
+    pool = PipePool()
+    pipes = [pool.take() for _ in range(65)]
+    assert [pipe is None for pipe in pipes] == [False] * 64 + [True]
+    for pipe in pipes[:-1]:
+        assert pipe is not None
+        pool.give_back(pipe)
+    assert pool.free_pipes == 16
+    again = [pool.take() for _ in range(65)]
+    assert again.count(None) == 1
+    for pipe in again[:-1]:
+        assert pipe is not None
+        pool.give_back(pipe)
+    pool.close()
+
+
+async def test_a_transfer_that_gets_no_pipe_is_copied(monkeypatch, fills):
+    monkeypatch.setattr(splicing, "_MOST_PIPES", 0)
+    async with stage() as s:
+        client, app = await s.pair()
+        assert await send_and_read(app, client, LARGE) == LARGE
+    assert not fills

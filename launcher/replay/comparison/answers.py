@@ -11,6 +11,7 @@ from typing import Any
 
 from launcher.mirror_queue import Budget
 
+_PIECE_BYTES = 64  # what Python keeps around each: a body may come a byte at a time
 _LABELS = [str(status) for status in range(1000)]
 
 
@@ -45,8 +46,8 @@ class Answer:
         self.length += len(data)
         if self._hash is not None:
             self._hash.update(data)
-        elif self._budget.take(len(data)):
-            self._held += len(data)
+        elif self._budget.take(len(data) + _PIECE_BYTES):
+            self._held += len(data) + _PIECE_BYTES
             self._pieces.append(data)
         else:
             self._hash = hashlib.blake2b(b"".join(self._pieces), digest_size=16)

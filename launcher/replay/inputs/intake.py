@@ -50,7 +50,7 @@ class Intake:
         self._date = b""
         self._date_second = 0
 
-    def take(self, head: Head, body: bytes) -> None:
+    def take(self, head: Head, body: bytes | bytearray) -> None:
         """One whole request."""
         if is_copy(head):
             self.tally.count("skipped_loop", "a copy came back: what sends to this input is a copy already")
@@ -76,8 +76,7 @@ class ConnectionIntake:
         self._intake = intake
         self._framer = Framer()
         self._head: Head | None = None  # of the request that is half read
-        self._body: list[bytes] = []
-        self._body_bytes = 0
+        self._body = bytearray()
         self._charged_bytes = 0
         self._answers: list[bytes] = []
 
@@ -128,15 +127,14 @@ class ConnectionIntake:
 
     def _keep(self, data: bytes) -> None:
         assert self._head is not None, "a body has its head"
-        self._body_bytes += len(data)
-        if len(self._head.raw) + self._body_bytes > self._intake.max_request_bytes:
+        if len(self._head.raw) + len(self._body) + len(data) > self._intake.max_request_bytes:
             self._refuse_large()  # chunked: its head didn't tell
         else:
-            self._body.append(data)
+            self._body += data
 
     def _complete(self, *, is_last: bool) -> None:
         assert self._head is not None, "an end has its head"
-        head, body = self._head, b"".join(self._body)
+        head, body = self._head, self._body
         self._drop()
         self._intake.take(head, body)
         self._answer(head, is_last=is_last)
@@ -172,13 +170,12 @@ class ConnectionIntake:
 
     def _drop(self) -> None:
         self._head = None
-        self._body = []
-        self._body_bytes = 0
+        self._body = bytearray()
 
     def _charge(self) -> None:
         held = self._framer.held_bytes
         if self._head is not None:
-            held += self._head.held_bytes + self._body_bytes + RECORD_OVERHEAD_BYTES
+            held += self._head.held_bytes + len(self._body) + RECORD_OVERHEAD_BYTES
         if held > self._charged_bytes and self._intake.held_bytes + held - self._charged_bytes > (
             self._intake.max_held_bytes
         ):
