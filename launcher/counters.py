@@ -31,7 +31,7 @@ class TapCounters:
     dropped_buffer: int = counter("did not fit --buffer while half read")
     incomplete: int = counter("the connection ended before the request did")
     failed: int = counter("the tap raised; what followed on that connection was relayed without copies")
-    unframed: int = counter("not HTTP/1.x, ambiguous, of an unknown method or too many headers: relayed, but copying ended there")
+    unframed: int = counter("no HTTP/1.x, ambiguous, too many headers, an unknown method: from there on relayed only")
 
     def imbalance(self) -> int:
         """Requests seen that ended in no counter: 0 when all is quiet, the requests half read while it is not."""
