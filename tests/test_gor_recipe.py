@@ -411,7 +411,7 @@ def test_the_early_end_of_the_users_middleware_ends_gor_and_is_told(
     assert run.wait() == 1
     assert run.group_is_gone()
     run.close()
-    told = [known_line(line) for line in run.lines]
+    told = [known_line(line.decode()) for line in run.lines]
     assert f"[GOR-HELPER] the middleware {sys.executable} ended with status 3: gor is ended, too" in told
 
 
@@ -423,7 +423,7 @@ def test_its_first_line_is_of_a_known_form(gor: Gor, start: Start, sink: Sink) -
     run.feed(get("/"))
     assert sink.wait_for(1)
     run.close()
-    told = [known_line(line) for line in run.lines]
+    told = [known_line(line.decode()) for line in run.lines]
     assert any(line and line.endswith(f"Version:{gor.version_text}") for line in told)
 
 
@@ -434,7 +434,7 @@ def test_nothing_of_a_bad_record_is_passed_on(start: Start, sink: Sink) -> None:
     run.feed(get("/s3cret", "Cookie: s3cret"))
     assert sink.wait_for(1)
     run.close()
-    told = " ".join(known for line in run.lines if (known := known_line(line)))
+    told = " ".join(known for line in run.lines if (known := known_line(line.decode())))
     assert run.lines and told
     assert "s3cret" not in told and secret.hex()[:20] not in told
 

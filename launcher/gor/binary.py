@@ -221,7 +221,14 @@ def faults(gor: Gor, options: Sequence[GorOption]) -> list[str]:
     known, unknown = for_release(options, gor.version)
     asked = _Options(known)
     name = f"gor {gor.version_text}"
-    return [f"{option.where}: {name} has no --{option.name}: it is left out" for option in unknown] + [
+    given = {option.name: option.value for option in options}
+    told = [f"{option.where}: {name} has no --{option.name}: it is left out" for option in unknown]
+    told += [
+        f"{option.where}: {name} prints requests with --verbose {given['verbose']}, where clients could imitate its "
+        f"own lines: it gets --verbose {option.value}"
+        for option in known if option.name == "verbose" and option.value != given["verbose"]
+    ]  # fmt: skip
+    return told + [
         f"{name}: {fault.text}" for fault in _FAULTS
         if fault.since <= gor.version < fault.until and fault.concerns(asked)
     ]  # fmt: skip

@@ -94,17 +94,30 @@ def needs_gor(option: GorOption) -> bool:
 def for_release(options: Iterable[GorOption], release: Release) -> tuple[list[GorOption], list[GorOption]]:
     """The options that a gor of this release, such as (1, 2, 0), is to get, and those that it doesn't have.
 
-    An option that it doesn't have ends it at once with status 2 (Go's `flag provided but not defined`).
+    An option that it doesn't have ends it at once with status 2 (Go's `flag provided but not defined`). One that would
+    make it print requests is weakened: what a body holds would look like lines of gor's.
     """
     known: list[GorOption] = []
     unknown: list[GorOption] = []
+    options = list(options)
+    most = _most_verbose(options, release)
     for option in options:
         flag = FLAGS[option.name]
         fits = flag.since <= release and (flag.until is None or release < flag.until)
-        if option.name == "verbose" and release < (1, 2) and option.value not in ("0", "1"):
-            option = GorOption("verbose", "1", "1", option.where)
+        if option.name == "verbose" and int(option.value) > most:
+            option = GorOption("verbose", str(most), str(most), option.where)
         (known if fits else unknown).append(option)
     return known, unknown
+
+
+def _most_verbose(options: Iterable[GorOption], release: Release) -> int:
+    """The level up to which this release prints no requests and no answers, but for its panics and bad records."""
+    names = {option.name for option in options if option.value != "false"}
+    if release < (1, 2) or "output-binary-debug" in names:  # before 1.2 it is a switch
+        return 0
+    if release < (1, 3):
+        return 1 if "output-binary" in names else 2
+    return 3
 
 
 @dataclass(frozen=True)

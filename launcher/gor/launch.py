@@ -22,7 +22,7 @@ from launcher.child import DEVNULL, PIPE, Child, start
 from launcher.executable import CANNOT_EXECUTE, CannotStart
 from launcher.feed import Feed
 from launcher.gor.binary import Gor
-from launcher.gor.lines import known_line
+from launcher.gor.lines import GorLines
 from launcher.gor.processes import GorProcess, environment
 from launcher.log import log
 from launcher.output_lines import read_lines
@@ -116,8 +116,9 @@ class GorLaunch:
         raise CannotStart(status, f"gor did not start to read (status {status})")
 
     async def _pass_on(self, stream: trio.abc.ReceiveStream) -> None:
+        lines = GorLines(log.masked)
         async for line in read_lines(stream):
-            known = known_line(line.encode(), log.masked)
+            known = lines.told(line)
             if known is not None:
                 log("gor-says", replayer=self.process.shown, line=known)
 

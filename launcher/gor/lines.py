@@ -1,7 +1,11 @@
 """Which of gor's lines may be passed on: those of a known form, without anything of a request or a configuration.
 
 gor prints whole requests when it panics and whole records when it can't read one, so a line is known or it is not
-passed on. What is known was read from the sources of 1.2.0 and 1.3.2 and from Go's own (log, flag, runtime).
+passed on; nor is what follows a printed request, for its body may hold lines that look like gor's. What is known was
+read from the sources of 1.2.0 and 1.3.2 and from Go's own (log, flag, runtime).
+
+This runs in the relay's loop, and clients choose much of what gor quotes: only the first 4 KiB of a line are looked at,
+and every pattern takes linear time.
 """
 
 from __future__ import annotations
@@ -10,9 +14,12 @@ import re
 from collections.abc import Callable
 
 MAX_CHARACTERS = 200
+SILENCED = "(a request: what this gor says from here on is not passed on, it might be the client's words)"
+
+_MAX_LOOKED_AT = 4096
 
 _KNOWN = re.compile(
-    rb"""\d{4}/\d\d/\d\d\ \d\d:\d\d:\d\d\ .       # Go's package log: start-up line, fatal errors
+    r"""\d{4}/\d\d/\d\d\ \d\d:\d\d:\d\d\ .       # Go's package log: start-up line, fatal errors
     | \[DEBUG\]\[elapsed\ [^\]]*\]:               # --verbose, --output-http-stats
     | \ ?output_(?:http|tcp):[\w,/]+$             # the figures of the latter
     | \[(?:MIDDLEWARE|GOR-HELPER)\]\ .            # our helper, and the user's program through it
@@ -21,7 +28,7 @@ _KNOWN = re.compile(
     | (?:panic|fatal\ error|runtime):\ .          # Go's runtime; the stacks behind it are not passed on
     | gor\ run\ timeout\ .
     | Failed\ to\ decode\ input\ payload
-    | [^ ]+:\ (?:error\ while\ loading\ shared\ libraries:|.*version\ `[^']+'\ not\ found)
+    | [^ ]+:\ (?:error\ while\ loading\ shared\ libraries:|.*version\ `[^'`]+'\ not\ found)
     """,
     re.VERBOSE,
 )
@@ -32,26 +39,54 @@ _REQUEST = re.compile(  # from here on it is a request, a response or a record: 
     | \b[A-Za-z]+\ \S+\ HTTP/\d.* | \bHTTP/\d\.\d\ \d{3}.*""",
     re.VERBOSE | re.DOTALL,
 )
+_DUMP = re.compile(  # what follows is printed as it is, lines and all; output-binary's TCPClient does so in 1.3.2, too
+    r"""(?:\[DEBUG\]\[elapsed\ [^\]]*\]:|\d{4}/\d\d/\d\d\ \d\d:\d\d:\d\d)\ (?:
+      \[HTTPClient\]\ (?:Failed\ to\ send\ request|Response):
+    | \[TCPClient\]\ (?:runtime\ error|interface|Failed\ to\ send\ request|Sending|Received)
+    | \[OUTPUT-TCP\]\ Received\ response:
+    | \[EMITTER\]\ Found\ malformed\ record\ (?!"))""",  # 1.3.2 quotes this one
+    re.VERBOSE,
+)
 _REMOVED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
-    (re.compile(r"^(invalid .*?value) .* (for (?:flag )?-[\w-]+)(: [^\"`]*)?.*$"), r"\1 \2\3"),
-    (re.compile(r"^(invalid .*?value) (?!for (?:flag )?-[\w-]+).*$"), r"\1"),
-    (re.compile(r' ?command\["(?:[^"\\]|\\.)*"\]'), ""),  # with all its arguments, the user's program's, too
-    (re.compile(r"using (?:'.*'|\"(?:[^\"\\]|\\.)*\") command"), "using a command"),
+    (re.compile(r"^(invalid (?:boolean )?value) .* (for (?:flag )?-[\w-]+)(: [^\"`]*)?.*$"), r"\1 \2\3"),
+    (re.compile(r"^(invalid (?:boolean )?value) (?!for (?:flag )?-[\w-]+).*$"), r"\1"),
+    (re.compile(r' ?command\["(?:[^"\\]|\\.)*(?:"\]|$)'), ""),  # with all its arguments, the user's program's, too
+    (re.compile(r"using ['\"].*"), "using a command"),  # it is the last thing in its lines
     (re.compile(r"//[^\s/@\"]*@"), "//***@"),
     (re.compile(r"https?://[^\s\"\\]*"), lambda url: re.sub(r"\?.*", "?…", url[0])),  # whole: many in one
 )
 
 
-def known_line(line: bytes, mask: Callable[[str], str] = str) -> str | None:
+class GorLines:
+    """The lines of one stream of one gor, from its start on."""
+
+    def __init__(self, mask: Callable[[str], str] = str) -> None:
+        self._mask = mask
+        self._is_silenced = False
+
+    def told(self, line: str) -> str | None:
+        """The next line as it may be passed on; None if it may not."""
+        if self._is_silenced:
+            return None
+        known = known_line(line, self._mask)
+        if known is not None and _DUMP.match(line):
+            self._is_silenced = True
+            known = f"{known.partition('…')[0]}… {SILENCED}"
+        return known
+
+
+def known_line(line: str, mask: Callable[[str], str] = str) -> str | None:
     """The line as it may be passed on, at most `MAX_CHARACTERS` and all of them printable; None if it may not.
 
     `mask` takes secrets out. It is called before the line is cut: half a secret would not be recognised.
     """
-    line = line.rstrip(b"\r\n")
-    if not _KNOWN.match(line):
+    text = mask(line.rstrip("\r\n"))
+    if len(text) > _MAX_LOOKED_AT:
+        text = text[:_MAX_LOOKED_AT].rpartition(" ")[0] + "…"  # no half of a word, which no pattern would recognise
+    if not _KNOWN.match(text):
         return None
-    text = _REQUEST.sub("…", line.decode(errors="backslashreplace"))
+    text = _REQUEST.sub("…", text)
     for pattern, replacement in _REMOVED:
         text = pattern.sub(replacement, text)
-    text = "".join(character if character.isprintable() else repr(character)[1:-1] for character in mask(text))
+    text = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
     return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"

@@ -251,3 +251,10 @@ def test_that_only_one_destination_s_responses_are_kept_is_told() -> None:
 def test_an_option_that_the_release_lacks_is_told_with_its_place() -> None:
     found = faults(released(1, 2, 0), parsed("--output-null", "--output-http-skip-verify"))
     assert found == ["file:1: gor 1.2.0 has no --output-http-skip-verify: it is left out"]
+
+
+def test_a_level_at_which_requests_are_printed_is_told_with_its_place() -> None:
+    found = [line for line in faults(released(1, 2, 0), parsed(*HTTP, "--verbose", "3")) if "verbose" in line]
+    text = "gor 1.2.0 prints requests with --verbose 3, where clients could imitate its own lines: it gets --verbose 2"
+    assert found == [f"file:1: {text}"]
+    assert not [line for line in faults(released(1, 3, 0), parsed(*HTTP, "--verbose", "3")) if "verbose" in line]

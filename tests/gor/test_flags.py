@@ -301,7 +301,19 @@ def test_a_release_gets_only_the_options_that_it_has() -> None:
     }
 
 
-def test_before_1_2_verbose_is_a_switch() -> None:
-    options = parse_flags(words("--verbose", "3"))[0]
-    assert [option.argv() for option in for_release(options, (1, 1, 0))[0]] == [["--verbose=1"]]
-    assert for_release(options, (1, 2, 0))[0] == options
+TALKATIVE = [
+    ((1, 1, 0), ["--verbose", "1"], "0"),  # a switch there, and with it requests are printed
+    ((1, 2, 0), ["--verbose", "2"], "2"),
+    ((1, 2, 0), ["--verbose", "3"], "2"),
+    ((1, 2, 0), ["--output-binary", "a:1", "--verbose", "2"], "1"),
+    ((1, 3, 2), ["--output-binary", "a:1", "--verbose", "3"], "3"),
+    ((1, 3, 2), ["--output-binary", "a:1", "--output-binary-debug", "--verbose", "1"], "0"),
+]
+
+
+@pytest.mark.parametrize(("release", "given", "level"), TALKATIVE)
+def test_no_release_gets_a_level_at_which_it_prints_requests(
+    release: tuple[int, ...], given: list[str], level: str
+) -> None:
+    known, unknown = for_release(parse_flags(words(*given))[0], release)
+    assert (known[-1].argv(), unknown) == ([f"--verbose={level}"], [])

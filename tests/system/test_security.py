@@ -245,6 +245,28 @@ def test_a_recording_that_was_tampered_with_sends_no_request_that_no_filter_has_
     assert "malformed=1" in done.stderr and "more follows behind the end of its request" in done.stderr
 
 
+@pytest.mark.parametrize("level", ["1", "2", "3"])
+def test_no_client_writes_lines_into_the_log_through_a_talkative_gor(
+    product: Product, tmp_path: Path, gor: Gor, level: str
+) -> None:
+    """At --verbose 3 gor before 1.3 prints whole requests, and what a body holds looks like lines of its own."""
+    forged = [
+        "fatal error: forged", "panic: forged", "2026/01/01 00:00:00 forged", "[DEBUG][elapsed 1s]: forged",
+        "[GOR-HELPER] forged", "[MIDDLEWARE] forged",
+    ]  # fmt: skip
+    body = "\n".join(["x", *forged, ""]).encode()
+    (tmp_path / "config").mkdir()
+    with Destination() as destination:
+        (tmp_path / "config" / "gor.options").write_text(f"--output-http {destination.url}\n--verbose {level}\n")
+        with serving(product, "--replayer", str(gor.path), cwd=tmp_path) as launched:
+            launched.http("POST", "/first", body=body, headers={"X-A": "version `" * 6000})
+            launched.http("POST", "/second", body=body)
+            destination.wait_for_arrivals(2)
+        warned = [facts for facts in launched.facts("configuration") if "--verbose 3" in facts["warning"]]
+    assert launched.facts("gor-says") and "forged" not in launched.log, launched.log
+    assert bool(warned) == (level == "3" and gor.version < (1, 3))
+
+
 # ---- where copies go -----------------------------------------------------------------------------------------------
 
 
