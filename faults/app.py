@@ -37,6 +37,9 @@ class Ends(BadApp):
     seconds = quick_seconds = 1.0
     status = 0
 
+    def until_ready(self, run: Run) -> None:
+        self.copies_arrive = not run.place.is_quick  # else it ends while the replayer starts
+
     def stop(self, run: Run) -> None:
         self.seen_status = run.launched.wait()
 
@@ -49,6 +52,8 @@ class Ends(BadApp):
 
 class NeverServes(Ends):
     """Its process ends before anybody could connect."""
+
+    no_balance = "nothing is mirrored"
 
     def until_served(self, run: Run) -> None:
         self.seen_status = run.launched.wait()
@@ -137,6 +142,7 @@ class StopsAccepting(Pauses):
     name = "app-stops-accepting"
     says = "accepts nobody for a while: 20 that come meanwhile wait, and are served later"
     mode = "leaves-waiting"
+    beside = Pauses.newcomers
 
     def come(self, run: Run) -> None:
         self.clients = [run.connect_for_all() for _ in range(self.newcomers)]
@@ -190,6 +196,7 @@ class AnswersEarly(BadApp):
     says = "answers uploads of 256 KB, 10 a second, before their bodies have come"
     mode = "early"
     body = b"x" * (MIB // 4)
+    beside = 0
 
     def fault(self, run: Run) -> None:
         client = run.connect_for_all(_ANSWER_SECONDS)
@@ -198,6 +205,7 @@ class AnswersEarly(BadApp):
             client.sendall(self.body[:1000])
             assert read_answer(client).endswith(OK_END), "no answer came while the body was missing"
             client.sendall(self.body[1000:])
+            self.beside += 1
         client.close()
 
 
@@ -205,7 +213,7 @@ class Streams(BadApp):
     name = "app-streams"
     says = "sends events for ever on 20 connections (SSE)"
     mode = "events"
-    streams = 20
+    streams = beside = 20
 
     def fault(self, run: Run) -> None:
         clients = [run.connect_for_all(_ANSWER_SECONDS) for _ in range(self.streams)]
@@ -223,6 +231,7 @@ class Bulk(WellServed):
     group = "App"
     seconds = 5.0  # 1 GiB takes 4.3
     bytes_per_second = 250e6
+    beside = 1
 
     def bytes_to_move(self, run: Run) -> int:
         return 64 * MIB if run.place.is_quick else 1024 * MIB

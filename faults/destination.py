@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from faults.scenario import MIB, Place, Run, Scenario, Seen, Setup, python
+from faults.scenario import MIB, Destination, Place, Run, Scenario, Seen, Setup, python
 from launcher.priority import session_stands_back, stand_back
 from tests.system import accounts
 from tests.system.launched import PATIENCE_SECONDS
@@ -29,8 +29,10 @@ def destination(place: Place, *words: str, prefix: Sequence[str] = (), scheme: s
     host = host or "127.0.0.1"
     if not place.is_mirrored:
         return f"{scheme}://{host}:9"
-    port = program(place, "destination.py", *words, prefix=prefix)
-    return f"{scheme}://{host}:{port}"
+    process, port = _start(place, "destination.py", *words, prefix=prefix)
+    url = f"{scheme}://{host}:{port}"
+    place.destinations[url] = Destination(words[0], process)
+    return url
 
 
 class WellServed(Scenario):
@@ -41,7 +43,12 @@ class WellServed(Scenario):
 
 
 def program(place: Place, *words: str, prefix: Sequence[str] = ()) -> str:
-    """The first line of a program of ours that runs until the half's end.
+    """The first line of a program of ours that runs until the half's end."""
+    return _start(place, *words, prefix=prefix)[1]
+
+
+def _start(place: Place, *words: str, prefix: Sequence[str] = ()) -> tuple[subprocess.Popen[str], str]:
+    """The process, and its first line.
 
     It takes what processor others leave: it stands for another machine, whose processor is not the app's.
     """
@@ -53,7 +60,7 @@ def program(place: Place, *words: str, prefix: Sequence[str] = ()) -> str:
     assert process.stdout is not None
     line = process.stdout.readline().strip()
     assert line, f"{words} has not started"
-    return line
+    return process, line
 
 
 class BadDestination(Scenario):
@@ -172,7 +179,9 @@ class OneOfTwo(BadDestination):
         super().judge(run, seen)
         if run.place.is_mirrored:
             told = accounts.outcomes(run.launched, self.good_url)
-            assert told["received"] == told["2xx"], f"the copies for the good one ended as {told}"
+            assert told == {"received": seen.answered, "2xx": seen.answered}, (
+                f"{seen.answered} were answered, and the copies for the good one ended as {told}"
+            )
 
 
 # ---- names and certificates ----------------------------------------------------------------------------------------
@@ -181,6 +190,7 @@ class OneOfTwo(BadDestination):
 class BadCertificate(BadDestination):
     name = "destination-certificate"
     says = "has a certificate that nobody has signed whom the machine knows"
+    copies_arrive = False
     outcomes = frozenset({"tls", "unsent"})
 
     def new_url(self, place: Place) -> str:

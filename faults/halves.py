@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.loads import processor_ns
+from faults import account
 from faults.scenario import BUFFER_BYTES, MIB, SPARE_BYTES, Place, Run, Scenario, Seen, Setup, app_command
 from tests.system.accounts import peak_resident_bytes, resident_bytes
 from tests.system.launched import PATIENCE_SECONDS, Launched, Product
@@ -43,6 +44,7 @@ def run_half(
                 scenario.until_served(run)
                 scenario.until_ready(run)
                 _drive(scenario, run, seen, scenario.rate or rate)
+                _wait_for_copies(scenario, run)
                 stopped_at = time.monotonic()
                 if launched.is_running:
                     scenario.stop(run)
@@ -112,6 +114,14 @@ def _drive(scenario: Scenario, run: Run, seen: Seen, rate: float) -> None:
     seen.p50, seen.p99, seen.max = (told[name] and 1000 * told[name] for name in ("p50", "p99", "max"))
 
 
+def _wait_for_copies(scenario: Scenario, run: Run) -> None:
+    """With --quick the replayer may not have started yet."""
+    if run.place.is_quick and run.launched.is_running and scenario.copies_arrive:
+        for destination in run.place.destinations.values():
+            if destination.mode == "well":
+                destination.wait_for_first()
+
+
 def _guarded(scenario: Scenario, run: Run, warm_seconds: float, failed: list[BaseException]) -> None:
     """Not before latencies count."""
     try:
@@ -160,6 +170,8 @@ def _judge(scenario: Scenario, run: Run, seen: Seen) -> None:
         seen.missed.append(f"clients met {dict(seen.errors)}")
     try:
         scenario.judge(run, seen)
+        found = list(account.judge(scenario, run, seen)) if run.place.is_mirrored else []
+        assert not found, "; ".join(found)
     except AssertionError as error:
         seen.missed.append(f"{error}\n{run.launched.story()}")
 

@@ -71,6 +71,7 @@ class NoProcesses(PoorMachine):
     says = "allows no process and no thread beside launcher and app (RLIMIT_NPROC)"
     python = "/usr/bin/python3"  # ours may be in a folder of root's
     processes = 2
+    copies_arrive = False
 
     def missing(self) -> str | None:
         if os.geteuid():
@@ -102,6 +103,7 @@ class OneProcess(NoProcesses):
     name = "machine-one-process"
     says = "allows one process, and that is the app (RLIMIT_NPROC): it runs unmirrored"
     processes = 1
+    no_balance = "it runs unmirrored"
 
     def until_served(self, run: Run) -> None:
         wait_until(lambda: not run.launched.is_refused(), "the app listens", PATIENCE_SECONDS)
@@ -188,6 +190,7 @@ class LauncherKilled(PoorMachine):
     more_errors = 32  # one a connection
     judges_latency = False  # of the few that are answered
     rate = 400.0
+    no_balance = "the launcher is killed"
     ends_within_seconds = 4.0
 
     def fault(self, run: Run) -> None:

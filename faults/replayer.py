@@ -36,13 +36,21 @@ class Well(BuiltinReplayer):
     def judge(self, run: Run, seen: Seen) -> None:
         if run.place.is_mirrored:
             told = accounts.feed_counters(run.launched)
-            assert told["taken"] == told["given"] >= seen.answered > 0, f"copies were lost: {told}"
+            assert told["taken"] == told["given"] == seen.answered, f"{seen.answered} were answered: {told}"
+            [url] = run.place.destinations
+            ends = accounts.outcomes(run.launched, url)
+            assert ends == {"received": seen.answered, "2xx": seen.answered}, f"copies ended as {ends}"
 
 
 class Killed(BuiltinReplayer):
     name = "replayer-killed"
     says = "is killed every second"
     seconds = _RESTARTS_SECONDS
+    replayer_dies = True
+
+    def until_ready(self, run: Run) -> None:
+        super().until_ready(run)
+        self.copies_arrive = not run.place.is_quick  # else it is killed too often to come to it
 
     def fault(self, run: Run) -> None:
         while not run.wait(min(_KILL_SECONDS, run.seconds / 3)):
@@ -59,6 +67,8 @@ class Stopped(BuiltinReplayer):
     name = "replayer-stopped"
     says = "is stopped (SIGSTOP): its pipe and a buffer of 2 MiB (--quick: 256 KiB) fill up"
     quick_seconds = 1.5  # its pipe holds 1 MiB
+    replayer_dies = True  # at the end, when it is killed
+    copies_arrive = False
 
     def prepare(self, place: Place) -> Setup:
         setup = super().prepare(place)

@@ -6,7 +6,10 @@ launcher, and with TRAFFIC_DUPLICATOR_ENABLED=false) makes a new instance, so it
 
 from __future__ import annotations
 
+import json
+import select
 import socket
+import subprocess
 import sys
 import threading
 from collections import Counter
@@ -30,6 +33,26 @@ OK_END = b"\r\n\r\nok\n"  # of the answers of programs/
 DRAIN_SECONDS = 25.0  # --drain-timeout, by default
 
 
+@dataclass(frozen=True)
+class Destination:
+    """A programs/destination.py that runs."""
+
+    mode: str
+    process: subprocess.Popen[str]
+
+    def wait_for_first(self) -> None:
+        """Until a copy has come: a replayer that stands back needs a while to start, where others are busy."""
+        assert self.process.stdout is not None
+        assert select.select([self.process.stdout], [], [], PATIENCE_SECONDS)[0], "no copy has come"
+        assert self.process.stdout.readline() == "first\n", "the destination has ended"
+
+    def account(self) -> dict[str, int]:
+        """Its own, once the launcher has ended: what has `arrived` whole, and how many answers were `begun`."""
+        self.process.terminate()
+        told, _ = self.process.communicate(timeout=PATIENCE_SECONDS)
+        return {name: int(count) for name, count in json.loads(told.splitlines()[-1]).items()}
+
+
 @dataclass
 class Place:
     """Where one half runs; what is entered into `stack` ends with it."""
@@ -38,6 +61,7 @@ class Place:
     stack: ExitStack
     is_mirrored: bool
     is_quick: bool
+    destinations: dict[str, Destination] = field(default_factory=dict)  # ours, by URL
 
 
 @dataclass
@@ -122,6 +146,11 @@ class Scenario:
     pairs: ClassVar[int] = 0  # of halves; 0: --pairs. Where latencies are not judged there is one
     times: ClassVar[int] = 0  # more halves with the launcher than pairs: so many in all, some at once
     quick_times: ClassVar[int] = 1
+    # What account.py may conclude:
+    beside: int | None = 0  # requests of others than the load, all of which were seen; None: nobody knows how many
+    replayer_dies: ClassVar[bool] = False  # what it had read has no end that is known
+    copies_arrive: ClassVar[bool] = True  # where a destination does well
+    no_balance: ClassVar[str] = ""  # why the launcher tells none
     longest_stop_seconds: ClassVar[float] = 4.0  # from SIGTERM to the launcher's end: 2 s for the mirror, and spare
 
     def __init_subclass__(cls) -> None:

@@ -86,6 +86,7 @@ class AtEachMoment(Shutdown):
 
     name = "shutdown-moments"
     says = "SIGTERM with a request before its first byte, inside its head, inside its body, before its answer"
+    beside = None  # of the requests that are cut
     cuts = (0, 10, len(_REQUEST) - len(_BODY) - 2, len(_REQUEST) - len(_BODY), len(_REQUEST) - 1, len(_REQUEST))
 
     def fault(self, run: Run) -> None:

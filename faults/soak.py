@@ -29,6 +29,7 @@ class Soak(Scenario):
     quick_seconds = 6.0
     rate = 300.0
     judges_latency = is_compared = False  # for p99 there are the others
+    replayer_dies = True
 
     def prepare(self, place: Place) -> Setup:
         urls = [destination(place, mode) for mode in ("well", "hang", "reset")]

@@ -1,5 +1,8 @@
 """A destination that misbehaves: `destination.py MODE [--port N] [--tls CERTIFICATE-AND-KEY]`; prints its port.
 
+It prints `first` when the first whole request has come. SIGTERM ends it, and it prints its own account, as JSON: how
+many whole requests have `arrived`, and how many answers it has `begun`.
+
 well      answers 200 at once            errors    answers 500 at once
 hang      reads, never answers           deaf      accepts, never reads
 reset     resets once a request is there late N    answers after N seconds
@@ -13,7 +16,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
+import signal
 import socket
 import ssl
 import struct
@@ -37,6 +42,7 @@ class Misbehaviour:
         self._mode = mode
         self._seconds = seconds
         self._busy_until = 0.0
+        self.arrived = self.begun = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -47,6 +53,9 @@ class Misbehaviour:
                 lower = head.lower()
                 if b"content-length: " in lower:
                     await reader.readexactly(int(lower.split(b"content-length: ")[1].split(b"\r\n")[0]))
+                self.arrived += 1
+                if self.arrived == 1:
+                    print("first", flush=True)
                 await self._answer(writer)
         except (OSError, EOFError, asyncio.LimitOverrunError):
             writer.close()
@@ -60,18 +69,19 @@ class Misbehaviour:
     async def _answer(self, writer: asyncio.StreamWriter) -> None:
         if self._mode == "hang":
             await asyncio.sleep(3600)
-        elif self._mode == "reset":
+        if self._mode == "reset":
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
             raise ConnectionResetError
-        elif self._mode == "late":
+        if self._mode == "late":
             await asyncio.sleep(self._seconds)
-        elif self._mode == "trickle":
+        self.begun += 1
+        if self._mode == "trickle":
             for position in range(len(_OK)):
                 writer.write(_OK[position : position + 1])
                 await asyncio.sleep(self._seconds)
             return
-        elif self._mode.startswith("endless"):
+        if self._mode.startswith("endless"):
             writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n")
             if self._mode == "endless":
                 writer.write(b"\r\n")
@@ -101,8 +111,12 @@ async def main() -> None:
     for name in (socket.SO_SNDBUF, socket.SO_RCVBUF):
         listener.setsockopt(socket.SOL_SOCKET, name, _BUFFER_BYTES)
     server = await asyncio.start_server(behaviour.serve, sock=listener, backlog=1024, ssl=tls)
+    is_asked_to_end = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, is_asked_to_end.set)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    await is_asked_to_end.wait()
+    print(json.dumps({"arrived": behaviour.arrived, "begun": behaviour.begun}), flush=True)
+    os._exit(0)  # whatever is still under way
 
 
 asyncio.run(main())
