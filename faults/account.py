@@ -5,7 +5,7 @@ The launcher's own balance only says that its numbers add up. A tap that sees no
 Every request that a client got an answer for has passed the launcher, so it was seen; none was seen that nobody sent.
 What every replayer is given was offered, what it has read it was given; each copy that the built-in one has read was
 received by each of its outputs. A destination had a copy whole before it answered, and got none that was not received;
-a bodyless one perhaps twice (`retries`). Where a replayer dies its last words are missing, and the account is open there.
+a bodyless one perhaps twice (`retries`). Where a replayer dies its last words are missing, and the account is open.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.loads import processor_ns
 from faults import account
-from faults.scenario import BUFFER_BYTES, MIB, SPARE_BYTES, Place, Run, Scenario, Seen, Setup, app_command
+from faults.scenario import BUFFER_BYTES, MIB, Place, Run, Scenario, Seen, Setup, app_command
 from tests.system.accounts import peak_resident_bytes, resident_bytes
 from tests.system.launched import PATIENCE_SECONDS, Launched, Product
 
@@ -93,7 +93,9 @@ def _drive(scenario: Scenario, run: Run, seen: Seen, rate: float) -> None:
     memory = processor = 0
     if run.launched.is_running:
         _forget_peak(pid)
-        memory, processor = resident_bytes(pid), processor_ns([pid])
+        memory = resident_bytes(pid)
+        scenario.crowd(run)
+        processor = processor_ns([pid])
     failed: list[BaseException] = []
     warm_seconds = 0.0 if run.place.is_quick else _WARM_SECONDS
     fault = threading.Thread(target=_guarded, args=(scenario, run, warm_seconds, failed), daemon=True)
@@ -161,7 +163,7 @@ def _judge(scenario: Scenario, run: Run, seen: Seen) -> None:
     if seen.missed:
         return
     if run.place.is_mirrored and scenario.judges_memory:
-        most = (BUFFER_BYTES + SPARE_BYTES) / MIB
+        most = scenario.most_grown_bytes / MIB
         if seen.grown_mib is not None and seen.grown_mib > most:
             seen.missed.append(f"the launcher grew by {seen.grown_mib:.1f} MiB, and {most:.0f} are its bound")
     if seen.stop_seconds > scenario.longest_stop_seconds:

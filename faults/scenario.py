@@ -133,6 +133,7 @@ class Scenario:
     # What does not apply to this scenario; for each `says` or the README gives the reason.
     judges_latency: ClassVar[bool] = True
     judges_memory: ClassVar[bool] = True
+    most_grown_bytes: int = BUFFER_BYTES + SPARE_BYTES  # the launcher's memory under load
     is_compared: ClassVar[bool] = True  # False: halves with the launcher only
     app_may_fail: ClassVar[bool] = False  # the app loses requests by itself: pytest compares with the other half, too
     more_errors: ClassVar[int] = 0  # with `app_may_fail`: by so many the halves may differ, by chance
@@ -181,6 +182,9 @@ class Scenario:
 
     def until_ready(self, run: Run) -> None:
         """Waits, before the client starts, for what the fault needs."""
+
+    def crowd(self, run: Run) -> None:
+        """Clients that are there before the load; the memory that they cost the launcher counts."""
 
     def fault(self, run: Run) -> None:
         """In a thread, while the client drives, in both halves: does it, and returns at the latest when `run.wait`
