@@ -153,6 +153,10 @@ class Crashes(FakeGor):
     mode = "crash"
     seconds = _RESTARTS_SECONDS
 
+    def fault(self, run: Run) -> None:
+        if run.place.is_mirrored:  # where others are busy, each start of one that stands back takes a while
+            run.launched.wait_for_line("replayer-restart", nth=2)
+
     def judge(self, run: Run, seen: Seen) -> None:
         if run.place.is_mirrored:
             attempts = [int(facts["attempt"]) for facts in run.launched.facts("replayer-restart")]
