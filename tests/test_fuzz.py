@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from fuzz import responses as fuzz_responses
 from fuzz.__main__ import NOT_HERE, SEEDS, TARGETS, dictionary, seed_files
 from fuzz.runs import Run, append, read, run_of, table
 from launcher import copied_head, framing, http_grammar, mirror, selector
@@ -78,7 +79,8 @@ def leaves_the_first(*head):
         ("tap", mirror.RequestTap, "_release", lambda tap: setattr(tap, "_request", None)),
         ("tap", selector.Selector, "skips", lambda self, head, body_bytes, peer: "skipped_sample"),
         ("tap", copied_head, "_without_hop", lambda raw, marked: raw),
-        ("responses", responses, "_framing", lambda headers: (0, False, frozenset())),
+        ("responses", responses, "_framing", lambda head: (0, False, frozenset())),
+        ("responses", fuzz_responses, "MOST_SECONDS", 0),
         ("frames", frames.FrameReader, "next_frame", lambda reader: None),
         ("records", record_format, "request_fault", lambda request: None),
         ("records", record_format.RecordReader, "receive_eof", lambda reader: []),

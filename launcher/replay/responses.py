@@ -22,6 +22,8 @@ MAX_BODY_BYTES = 1024 * 1024  # a longer body costs more to read than a new conn
 MAX_COMPARED_BODY_BYTES = 8 * 1024**2  # of an answer that is compared: a longer one is only known to be long
 _MAX_CHUNK_LINE_BYTES = 16 * 1024  # h11's bound
 
+_LONGEST_KNOWN = 256  # bytes of the lines that frame an answer, if they are to be remembered
+
 _VERSION = b"HTTP/1."
 _FIELD = rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+:[^\x00\n\v\f\r]*\r?\n"
 _HEAD = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: [^\x00\n\v\f\r]*)?\r?\n(?:%s)*\r?\n" % _FIELD)
@@ -32,7 +34,7 @@ _FOLDED_FIRST_FIELD = re.compile(rb"[^\n]*\n[ \t]")
 _FRAMING = re.compile(rb"\n(content-length|transfer-encoding|connection):([^\r\n]*)", re.IGNORECASE)
 _LOCATION = re.compile(rb"\nlocation:([^\r\n]*)", re.IGNORECASE)
 _LENGTH = re.compile(rb"[0-9]{1,20}")
-_CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,20})(?:;[^\n]*)?[ \t]*\r\n")
+_CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,20})(?:;[^\n]*\r\n|[ \t]*\r\n)")  # `[^\n]*[ \t]*` takes quadratic time
 
 
 class ResponseError(Exception):
@@ -124,7 +126,7 @@ class ResponseReader:
         if not match:
             raise ResponseError("the answer's head is not valid")
         self._status = int(match[2])
-        length, is_chunked, connection = _framing(tuple(_FRAMING.findall(head)))
+        length, is_chunked, connection = _framing(head)
         if self._status < 200 and self._status != 101:
             self._interim_bytes += len(head)
             if self._interim_bytes > MAX_HEAD_BYTES:
@@ -174,10 +176,10 @@ class ResponseReader:
 
     def _read_chunk_line(self) -> bool | Response:
         end = self._held.find(b"\r\n", max(0, self._searched - 1)) + 2
+        if (end if end >= 2 else len(self._held)) > _MAX_CHUNK_LINE_BYTES:
+            raise ResponseError("a chunk's first line is too long")
         if end < 2:
             self._searched = len(self._held)
-            if self._searched > _MAX_CHUNK_LINE_BYTES:
-                raise ResponseError("a chunk's first line does not end")
             return False
         match = _CHUNK_LINE.fullmatch(self._held, 0, end)
         if not match:
@@ -212,7 +214,7 @@ class ResponseReader:
         fields = _unfolded(trailers)
         if trailers[:1] in b" \t" or not _TRAILERS.fullmatch(fields):
             raise ResponseError("the answer's trailers are not valid")
-        _framing(tuple(_FRAMING.findall(b"\n" + fields)))  # h11 refuses there, too, what a head must not say
+        _framing(b"\n" + fields)  # h11 refuses there, too, what a head must not say
         return self._end()
 
     def _take_paragraph(self) -> bytes | None:
@@ -254,9 +256,18 @@ def _unfolded(paragraph: bytes) -> bytes:
     return _FOLD.sub(b" ", paragraph) if b"\n " in paragraph or b"\n\t" in paragraph else paragraph
 
 
-@lru_cache(maxsize=64)  # a destination's answers differ in little but their length
-def _framing(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[int | None, bool, frozenset[bytes]]:
+_Framing = tuple["int | None", bool, "frozenset[bytes]"]
+
+
+def _framing(head: bytes) -> _Framing:
     """Content-Length, whether the body is chunked (which beats a length), and Connection's words."""
+    headers = tuple(_FRAMING.findall(head))
+    if len(headers) <= 4 and sum([len(value) for _, value in headers]) <= _LONGEST_KNOWN:
+        return _known_framing_of(headers)
+    return _framing_of(headers)
+
+
+def _framing_of(headers: tuple[tuple[bytes, bytes], ...]) -> _Framing:
     lengths: set[bytes] = set()
     codings: list[bytes] = []
     connection: set[bytes] = set()
@@ -273,3 +284,6 @@ def _framing(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[int | None, bool
     if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
         raise ResponseError("the answer's Content-Length is not valid")
     return (int(lengths.pop()) if lengths else None), bool(codings), frozenset(connection)
+
+
+_known_framing_of = lru_cache(maxsize=64)(_framing_of)  # a destination's answers differ in little but their length

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterable
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from launcher.replay.responses import MAX_HEAD_BYTES, Response, ResponseError, ResponseReader
+from tests.linear import assert_linear
 from tests.replay.response_oracles import agrees_with_h11, read
 
 TAIL = b"HTTP/1.1 200 OK\r\n"
@@ -163,6 +165,75 @@ def test_what_is_no_answer_or_an_ambiguous_one_is_refused_in_every_split(answer:
 def test_what_does_not_end_is_refused_before_it_is_held(endless: bytes) -> None:
     with pytest.raises(ResponseError):
         read(endless[start : start + 4096] for start in range(0, len(endless), 4096))
+
+
+CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+LONGEST_LINE = 16 * 1024  # of a chunk
+
+
+@pytest.mark.parametrize("line", [b"1;", b"1 ", b"1;a=\t"])
+def test_a_chunk_s_first_line_has_a_bound_whether_its_end_is_there_or_not(line: bytes) -> None:
+    for spare in (0, 1):
+        filled = line.ljust(LONGEST_LINE - 2 + spare, line[-1:]) + b"\r\nx\r\n0\r\n\r\n"
+        for pieces in ([CHUNKS + filled], [CHUNKS, *(filled[i : i + 1000] for i in range(0, len(filled), 1000))]):
+            if spare:
+                with pytest.raises(ResponseError):
+                    read(pieces)
+            else:
+                assert read(pieces) == Response(200, is_reusable=True)
+
+
+# Where an answer may have many of something, and an end that makes it none.
+SPITEFUL = {
+    "blanks in a chunk's line": (CHUNKS + b"1;", b" ", b"\n\r\n"),
+    "blanks after a chunk's size": (CHUNKS + b"1", b" ", b"\n\r\n"),
+    "CRs in a chunk's line": (CHUNKS + b"1;", b"\r", b"\n\r\n"),
+    "digits of a chunk": (CHUNKS, b"0", b"\r\n"),
+    "chunks": (CHUNKS, b"1\r\nx\r\n", b"g\r\n"),
+    "trailers": (CHUNKS + b"0\r\n", b"a:\n", b"b\r\n\r\n"),
+    "a trailer's folds": (CHUNKS + b"0\r\na:", b"\r\n\t", b"\0\r\n\r\n"),
+    "fields": (TAIL, b"a:\n", b"b\r\n\r\n"),
+    "blanks in a field": (TAIL + b"a:", b" ", b"\0\r\n\r\n"),
+    "folds": (TAIL + b"a:", b"\n ", b"\0\r\n\r\n"),
+    "a name": (TAIL, b"a", b"\r\n\r\n"),
+    "a reason": (b"HTTP/1.1 200 ", b" ", b"\0\r\n\r\n"),
+    "lengths": (TAIL + b"Content-Length: 1", b",1", b",2\r\n\r\n"),
+    "lengths in lines": (TAIL, b"Content-Length: 1\n", b"\r\n\0"),
+    "connections": (TAIL, b"Connection:a\n", b"b\r\n\r\n"),
+    "interim answers": (b"", b"HTTP/1.1 100\n\n", b"\0"),
+    "blank lines that are none": (b"HTTP/1.1 100\n", b"\r", b"\0\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize(("before", "piece", "end"), SPITEFUL.values(), ids=SPITEFUL)
+@pytest.mark.parametrize("step", [1 << 20, 64])
+def test_an_answer_meant_to_be_slow_takes_linear_time(before: bytes, piece: bytes, end: bytes, step: int) -> None:
+    def make(nbytes: int) -> bytes:
+        return before + piece * (nbytes // len(piece)) + end
+
+    def work(answer: bytes) -> None:
+        try:
+            read(answer[start : start + step] for start in range(0, len(answer), step))
+        except ResponseError:
+            pass
+
+    assert_linear(make, work, 65_000)
+
+
+@pytest.mark.parametrize("line", ["Connection: {}\r\n", "Connection:{}, a\r\nContent-Length: 1\r\n"])
+def test_nothing_large_is_kept_of_an_answer_that_has_ended(line: str) -> None:
+    """Hundreds of megabytes, if the lines that frame were remembered of any head."""
+    def head(number: int) -> bytes:
+        words = ",".join(f"{number:x}.{word:x}" for word in range(8000))
+        return b"HTTP/1.1 204 N\r\n" + line.format(words).encode() + b"Connection:\r\n" * 300 + b"\r\n"
+
+    tracemalloc.start()
+    try:
+        for number in range(70):
+            assert read([head(number)]) == Response(204, is_reusable=True)
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000
+    finally:
+        tracemalloc.stop()
 
 
 # ---- against h11 ---------------------------------------------------------------------------------------------------
