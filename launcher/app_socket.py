@@ -14,8 +14,9 @@ from launcher.log import log
 def folder_for(socket_path: str | None, *, is_chosen: bool) -> Iterator[None]:
     """A private folder for the app's socket, if its own isn't there; `is_chosen` says that a user named the path.
 
-    Afterwards it goes, with all that is in it if nobody but the launcher chose it. An app without a folder for its
-    socket runs all the same: it says best what it lacks.
+    Afterwards it goes, with all that is in it if nobody but the launcher chose it; that one is locked, so that another
+    launcher does not take it for one that was left (`leftovers`). An app without a folder for its socket runs all the
+    same: it says best what it lacks.
     """
     if socket_path is None:
         yield
@@ -30,6 +31,11 @@ def folder_for(socket_path: str | None, *, is_chosen: bool) -> Iterator[None]:
         log("app-socket-folder", level="error", folder=folder, error=error.strerror)
         yield
         return
+    lock_fd = None
+    if not is_chosen:
+        from launcher.leftovers import lock  # few have a socket
+
+        lock_fd = lock(folder)
     try:
         yield
     finally:
@@ -40,3 +46,5 @@ def folder_for(socket_path: str | None, *, is_chosen: bool) -> Iterator[None]:
                 os.rmdir(folder)
         else:
             shutil.rmtree(folder, ignore_errors=True)
+        if lock_fd is not None:
+            os.close(lock_fd)

@@ -286,4 +286,4 @@ def _new_socket_path() -> str:
         parent = tempfile.gettempdir()
     except FileNotFoundError:
         parent = "/tmp"  # no folder can be written to: `service` says so
-    return os.path.join(parent, f"traffic-duplicator-{random_names.token_hex(8)}", "app.sock")
+    return os.path.join(parent, f"traffic-duplicator-app-{random_names.token_hex(6)}", "app.sock")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import trio
@@ -20,9 +18,10 @@ from launcher.controls import Controls
 from launcher.counters import FeedCounters, RelayCounters
 from launcher.feed import Feed, frames, hex_lines
 from launcher.gor.flags import GorOption, is_output
-from launcher.gor.folder import install_helper, make_private_folder
+from launcher.gor.folder import helper_program, make_place
 from launcher.gor.launch import GorLaunch
 from launcher.gor.processes import plan_processes
+from launcher.leftovers import remove_leftovers, temporary_folders
 from launcher.log import log
 from launcher.mirror import Mirror, MirrorSettings
 from launcher.mirror_queue import Budget, MirrorQueue
@@ -40,14 +39,11 @@ from launcher.until import shown_time
 
 _GOR_BATCH_SECONDS = 0.005
 
-GorPlace = tuple[Path, list[str]]  # the private folder, and the command that runs the helper in it
-
 
 def run(plan: Plan, app: AppProcess) -> int:
     """Relays the app, which has just been started, until it exits. Its exit status."""
-    with _gor_place(plan) as gor_place:
-        launches = _launches(plan, gor_place) if plan.mode is Mode.MIRROR else []
-        return trio.run(_serve, plan, app, launches)
+    launches = _launches(plan, _gor_helper(plan)) if plan.mode is Mode.MIRROR else []
+    return trio.run(_serve, plan, app, launches)
 
 
 async def _serve(plan: Plan, app: AppProcess, launches: Sequence[tuple[str, Launch]]) -> int:
@@ -82,6 +78,8 @@ async def _serve(plan: Plan, app: AppProcess, launches: Sequence[tuple[str, Laun
             from launcher.metrics_port import serve_metrics  # few ask for it
 
             nursery.start_soon(serve_metrics, snapshot, plan.metrics_port)
+        if plan.app_socket is not None or (plan.replayer is not None and plan.replayer.gor is not None):
+            nursery.start_soon(_tidy)
         status = await supervisor.run(mirroring)
         nursery.cancel_scope.cancel()
     return status
@@ -204,7 +202,7 @@ class Mirroring:
         return Feed(self._poller, queue, frames)
 
 
-def _launches(plan: Plan, gor_place: GorPlace | None) -> list[tuple[str, Launch]]:
+def _launches(plan: Plan, gor_helper: bytes | None) -> list[tuple[str, Launch]]:
     """Each replayer process's name and how to start it."""
     assert plan.replayer is not None, "a plan that mirrors has a replayer"
     if plan.replayer.gor is None:
@@ -219,13 +217,12 @@ def _launches(plan: Plan, gor_place: GorPlace | None) -> list[tuple[str, Launch]
             comparison=_comparison(plan, roles),
         )
         return [("builtin", launch)]
-    if gor_place is None:
+    if gor_helper is None:
         return []
-    folder, helper = gor_place
     processes = plan_processes(plan.gor_options, plan.replayer.gor)
     memory_bytes = plan.replayer_memory // len(processes)
     return [
-        (process.shown, GorLaunch(plan.replayer.gor, process, folder, helper, plan.environ, memory_bytes))
+        (process.shown, GorLaunch(plan.replayer.gor, process, gor_helper, plan.environ, memory_bytes))
         for process in processes
     ]
 
@@ -250,18 +247,20 @@ def _shown(option: GorOption) -> str:
     return option.shown if option.name == "output-http" else f"--{option.name}"
 
 
-@contextmanager
-def _gor_place(plan: Plan) -> Iterator[GorPlace | None]:
-    """Where gor's pipes are and its helper, if it is a gor; None if they have no place, and then nothing is copied."""
+def _gor_helper(plan: Plan) -> bytes | None:
+    """The program of gor's helper; None if there is no gor, or no place for its pipes: then nothing is copied."""
     if plan.replayer is None or plan.replayer.gor is None:
-        yield None
-        return
-    with ExitStack() as stack:
-        place = None
-        try:
-            folder = make_private_folder()
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            place = folder, install_helper(folder)
-        except OSError as error:
-            log("unmirrored", level="error", reason=str(error), app=Mode.RELAY.value)
-        yield place
+        return None
+    try:
+        program = helper_program()
+        make_place(program).remove()
+    except OSError as error:
+        log("unmirrored", level="error", reason=str(error), app=Mode.RELAY.value)
+        return None
+    return program
+
+
+async def _tidy() -> None:
+    """Removes what launchers that were killed have left, where this one may put the like; nobody waits for it."""
+    with suppress(RuntimeError):  # no thread may be started any more
+        await trio.to_thread.run_sync(remove_leftovers, temporary_folders(), abandon_on_cancel=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import ssl
 import subprocess
@@ -24,7 +23,7 @@ import trustme
 
 from launcher.gor.binary import Gor, faults
 from launcher.gor.flags import GorOption, Word, parse_flags
-from launcher.gor.folder import install_helper, make_private_folder
+from launcher.gor.folder import Place, helper_program, make_place
 from launcher.gor.lines import known_line
 from launcher.gor.processes import GorProcess, environment, plan_processes
 from launcher.records import new_record
@@ -119,19 +118,17 @@ def sink() -> Iterator[Sink]:
 class GorRun:
     """One gor, started as the launcher does, behind a pipe that the test writes."""
 
-    def __init__(self, gor: Gor, process: GorProcess, folder: Path) -> None:
-        fifo = folder / "fifo"
-        os.mkfifo(fifo, 0o600)
+    def __init__(self, gor: Gor, process: GorProcess, place: Place) -> None:
         self._process = subprocess.Popen(
-            process.argv(gor, [*install_helper(folder), str(fifo)]), env=environment(os.environ, 256 * 1024**2),
+            process.argv(gor, place.helper), env=environment(os.environ, 256 * 1024**2),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         self.pid = self._process.pid
         self.lines: list[bytes] = []
         self._reader = threading.Thread(target=self._read_lines)
         self._reader.start()
-        self._pipe = self._open_when_read(fifo)
-        fifo.unlink()
+        self._pipe = self._open_when_read(place.fifo)
+        place.remove()
 
     def _read_lines(self) -> None:
         assert self._process.stdout is not None
@@ -231,19 +228,16 @@ Start = Callable[..., GorRun]
 def start(gor: Gor) -> Iterator[Start]:
     """Starts the first gor process of these options."""
     runs: list[GorRun] = []
-    folders: list[Path] = []
 
     def started(*words: str, options: Sequence[GorOption] = ()) -> GorRun:
-        folders.append(make_private_folder())
-        run = GorRun(gor, plan_processes([*parsed(*words), *options], gor)[0], folders[-1])
+        process = plan_processes([*parsed(*words), *options], gor)[0]
+        run = GorRun(gor, process, make_place(helper_program()))
         runs.append(run)
         return run
 
     yield started
     for run in runs:
         run.close()
-    for folder in folders:
-        shutil.rmtree(folder)
 
 
 def get(target: str, *headers: str) -> bytes:

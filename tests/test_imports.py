@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("shell_words", "launcher_options", "gor.words", "sampling"),
     ("gor.options", "roles"),
     # what the machine and the start tell
-    ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust", "port_holders"),
+    ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust", "port_holders", "leftovers"),
     ("probe", "printing", "news_lines", "listener_lookup", "compared", "priority", "trio_import"),
     ("app_process", "app_socket", "control.socket_file"),
     ("control.client", "control.watch"),

@@ -23,6 +23,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+from launcher.leftovers import PREFIX, is_refused, remove_leftovers
+
 _NAME = re.compile(r"traffic-duplicator-[0-9]+-[0-9a-f]{8}\.sock")
 _MAX_PATH_BYTES = 107  # unix(7): sun_path
 _BACKLOG = 16
@@ -64,6 +66,8 @@ def listening(environ: Mapping[str, str]) -> Iterator[tuple[socket.socket, str]]
     folder = os.path.dirname(path)
     try:
         _remove_stale(folder)
+        if is_new_folder:
+            remove_leftovers([os.path.dirname(folder)])
         yield sock, path
     finally:
         sock.close()
@@ -83,7 +87,7 @@ def _open_somewhere(environ: Mapping[str, str]) -> tuple[socket.socket, str, boo
         except OSError as error:
             refusals.append(f"{folder}: {error.strerror or error}")
     try:
-        return *_listen(tempfile.mkdtemp(prefix="traffic-duplicator-")), True
+        return *_listen(tempfile.mkdtemp(prefix=f"{PREFIX}run-")), True
     except OSError as error:
         refusals.append(f"a new folder: {error.strerror or error}")
     raise OSError(f"there is no place for the control socket ({'; '.join(refusals)}): set TMPDIR to a writable folder")
@@ -133,20 +137,8 @@ def _remove_stale(folder: str) -> None:
     """Removes the sockets of launchers that were killed."""
     for path in _sockets_in(folder):
         with suppress(OSError):
-            if time.time() - os.lstat(path).st_mtime > _STALE_SECONDS and _is_refused(path):
+            if time.time() - os.lstat(path).st_mtime > _STALE_SECONDS and is_refused(path):
                 os.unlink(path)
-
-
-def _is_refused(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.setblocking(False)
-        try:
-            sock.connect(path)
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
-    return False
 
 
 # ---- the side of who looks for it ----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ gor writes its responses to standard input. Those are always read, because a gor
 they go to the user's PROGRAM, or back to gor for its file outputs (--echo-responses), or nowhere. They are joined with
 the launcher's lines between lines only. PROGRAM writes to gor by itself. The end of FIFO ends gor, so does the end of
 PROGRAM; the end of gor ends this. It stands alone, copied into a private folder: little of the standard library, 9 MB.
+The launcher removes that folder as soon as FIFO is open at both ends; if it was killed before, this does.
 """
 
 from __future__ import annotations
@@ -240,6 +241,21 @@ def run(path: str, words: list[str], *, echoes_responses: bool) -> int:
     return int(early)
 
 
+def remove_folder(path: str) -> None:
+    """FIFO has ended: the folder is still there only if the launcher could not remove it any more."""
+    folder = os.path.dirname(path)
+    if not os.path.basename(folder).startswith("traffic-duplicator-gor-"):
+        return
+    try:
+        for name in ("python", "gor_helper.py", os.path.basename(path)):
+            if os.path.lexists(f"{folder}/{name}"):
+                os.unlink(f"{folder}/{name}")
+        if os.path.isdir(folder):
+            os.rmdir(folder)
+    except OSError:
+        pass  # another launcher removes it, an hour later
+
+
 def end_gor(gor: int) -> None:
     """SIGTERM, which ends a gor within milliseconds; then SIGKILL."""
     ears = Ears(None, keeps_responses=False)
@@ -263,6 +279,7 @@ def main(argv: list[str]) -> int:
             status = run(path, [], echoes_responses=True)
         else:
             status = run(path, words, echoes_responses=False)
+        remove_folder(path)
     except GorEndedError:
         return 0
     except Exception as error:  # noqa: BLE001 - whatever it is, gor must not stay behind, deaf

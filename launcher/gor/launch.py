@@ -1,9 +1,9 @@
 """Starts one gor and its helper behind a named pipe.
 
-A new pipe in the private folder each time: a second reader of an old one would start inside a record. It is opened
+A new pipe in a new private folder each time: a second reader of an old one would start inside a record. It is opened
 for writing without O_RDWR, which would hide the reader's death, so gor's helper has to be there first: 14 to 31 ms
 where nobody else wants the processor, else as long as it takes.
-Then its name goes away. gor's lines are passed on if they are of a known form: in a panic it prints whole requests.
+Then the folder goes. gor's lines are passed on if they are of a known form: in a panic it prints whole requests.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import trio
 
@@ -22,6 +21,7 @@ from launcher.child import DEVNULL, PIPE, Child, start
 from launcher.executable import CANNOT_EXECUTE, CannotStart
 from launcher.feed import Feed
 from launcher.gor.binary import Gor
+from launcher.gor.folder import Place, make_place
 from launcher.gor.lines import GorLines
 from launcher.gor.processes import GorProcess, environment
 from launcher.log import log
@@ -44,35 +44,31 @@ class GorLaunch:
 
     gor: Gor
     process: GorProcess
-    folder: Path  # private, without a space in its path: gor splits the helper's command at spaces
-    helper: Sequence[str]
+    helper: bytes  # its program
     environ: Mapping[str, str]
     memory_bytes: int
-    _starts: int = field(default=0, init=False)
 
     final_statuses = frozenset({0})  # --exit-after; 2 is a refused flag, but a panic, too
 
     async def start(self, readers: trio.Nursery) -> Running:
         """Starts a gor, whose helper reads when it has come so far. Raises CannotStart."""
-        self._starts += 1
-        fifo = self.folder / f"{id(self)}-{self._starts}"
         try:
-            os.mkfifo(fifo, 0o600)
-        except OSError as error:
-            raise CannotStart(CANNOT_EXECUTE, f"no pipe for gor in {self.folder}: {error.strerror}") from None
+            place = await trio.to_thread.run_sync(make_place, self.helper)  # a busy disk must not stop the relay
+        except (OSError, RuntimeError) as error:  # no thread may be started any more
+            raise CannotStart(CANNOT_EXECUTE, str(error)) from None
         try:
             child = await start(
-                self.process.argv(self.gor, [*self.helper, str(fifo)]),
+                self.process.argv(self.gor, place.helper),
                 environment(self.environ, self.memory_bytes),
                 stdin=DEVNULL, stdout=None if self.process.writes_stdout else PIPE, stderr=PIPE, stands_back=True,
             )  # fmt: skip
         except BaseException:  # cancelled, too
-            fifo.unlink(missing_ok=True)
+            place.remove()
             raise
         for stream in (child.stdout, child.stderr):
             if stream is not None:
                 readers.start_soon(self._pass_on, stream)
-        return Running(child, partial(self._open_when_read, fifo, child))
+        return Running(child, partial(self._open_when_read, place, child))
 
     async def finish(self, running: Running, feed: Feed, seconds: float) -> None:
         """Waits until gor's processor time stands still; then the pipe's end ends helper and gor."""
@@ -89,14 +85,14 @@ class GorLaunch:
     def ended(self) -> None:
         """gor keeps no account."""
 
-    async def _open_when_read(self, fifo: Path, child: Child) -> int:
+    async def _open_when_read(self, place: Place, child: Child) -> int:
         """The pipe's write end, once gor's helper has opened the other one. Raises CannotStart."""
         started_at = trio.current_time()
         is_told = False
         try:
             while child.is_running and (waited := trio.current_time() - started_at) < _READER_SECONDS:
                 try:
-                    return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                    return os.open(place.fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
                 except OSError as error:
                     if error.errno != errno.ENXIO:  # fifo(7): nobody has opened it for reading yet
                         raise CannotStart(CANNOT_EXECUTE, f"no way into gor's pipe: {error.strerror}") from None
@@ -109,7 +105,7 @@ class GorLaunch:
                     )  # fmt: skip
                 await trio.sleep(min(max(_POLL_SECONDS, waited * _POLL_SHARE), _LONGEST_POLL_SECONDS))
         finally:
-            fifo.unlink(missing_ok=True)
+            place.remove()
         if child.is_running:
             raise CannotStart(CANNOT_EXECUTE, f"gor did not start to read within {_READER_SECONDS:g} s")
         status = await child.wait()

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from launcher.gor.folder import make_place
 from launcher.gor.helper import Lines
 from tests.pythons import supported_pythons
 
@@ -178,14 +179,39 @@ def test_responses_are_read_and_thrown_away(helper: StandIn) -> None:
 def test_a_launcher_that_never_opens_the_pipe_leaves_no_gor_behind(tmp_path: Path) -> None:
     source = HELPER.read_text().replace("OPENING_SECONDS = 30.0", "OPENING_SECONDS = 0.2")
     assert "OPENING_SECONDS = 0.2" in source
-    impatient = tmp_path / "helper.py"
-    impatient.write_text(source)
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    words = [sys.executable, "-I", "-S", "-c", STAND_IN, sys.executable, "-I", "-S", "-u", str(impatient), str(fifo)]
+    place = make_place(source.encode(), [str(tmp_path)])
+    words = [sys.executable, "-I", "-S", "-c", STAND_IN, *place.helper]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
         _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert errors.decode().splitlines()[1:] == ["SIGTERM"]
+    assert list(tmp_path.iterdir()) == [], "the launcher's folder is left behind"
+
+
+@pytest.mark.parametrize("extra", [None, "of somebody else"])
+def test_the_folder_of_a_launcher_that_was_killed_before_it_removed_it_goes_with_gor(
+    tmp_path: Path, extra: str | None
+) -> None:
+    python = tmp_path / "my python"
+    python.symlink_to(sys.executable)
+    place = make_place(HELPER.read_bytes(), [str(tmp_path)], python=str(python))
+    if extra:
+        (place.folder / extra).touch()
+    words = [sys.executable, "-I", "-S", "-c", STAND_IN, *place.helper]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+        os.close(open_for_writing(place.fifo))
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    assert errors.decode().splitlines()[1:] == ["SIGTERM"]
+    assert python.is_symlink()
+    assert [path.name for path in place.folder.glob("*")] == ([extra] if extra else [])
+    assert place.folder.exists() is bool(extra)
+
+
+def test_a_folder_that_is_no_launcher_s_stays(fifo: Path, helper: StandIn) -> None:
+    os.mkfifo(fifo)
+    helper.write(b"aa\n")
+    helper.close_fifo()
+    helper.read_to_end()
+    assert fifo.is_fifo()
 
 
 def test_a_vanished_pipe_ends_gor_with_one_line(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from launcher.feed import Feed, hex_lines
 from launcher.gor import launch as gor_launch
 from launcher.gor.binary import Gor
 from launcher.gor.flags import Word, parse_flags
-from launcher.gor.folder import install_helper
+from launcher.gor.folder import helper_program
 from launcher.gor.launch import GorLaunch
 from launcher.gor.processes import plan_processes
 from launcher.mirror_queue import Budget, MirrorQueue
@@ -30,13 +31,19 @@ COPY = b"1 id 0 0\nGET / HTTP/1.1\r\n\r\n"
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
 
 
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where gor's folders are made."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
 @asynccontextmanager
 async def replayer(folder: Path, mode: str, *, memory_bytes: int = 256 * MIB) -> AsyncIterator[Replayer]:
     """One behind a queue that holds a copy."""
     options, _ = parse_flags([Word(word, word, "file:1") for word in ("--output-http", "http://a")])
     gor = Gor(install_gor(folder, mode), (1, 2, 0), "1.2.0")
     [process] = plan_processes(options, gor)
-    launch = GorLaunch(gor, process, folder, install_helper(folder), {"PATH": "/usr/bin:/bin"}, memory_bytes)
+    launch = GorLaunch(gor, process, helper_program(), {"PATH": "/usr/bin:/bin"}, memory_bytes)
     poller = Poller()
     feed = Feed(poller, MirrorQueue(Budget(10_000), 10_000, FeedCounters()), hex_lines, batch_seconds=0.005)
     each = Replayer("a", launch, feed, memory_bytes=memory_bytes, may_restart=lambda: True)
@@ -67,7 +74,7 @@ async def test_a_gor_that_comes_to_read_late_gets_what_has_waited(
     assert each.feed.queue.counters.taken == 1
     [line] = [line for line in capfd.readouterr().err.splitlines() if "at=replayer-slow" in line]
     assert "replayer=http://a" in line and "at_most_seconds=120" in line
-    assert not list(tmp_path.glob("*-*")), "the pipe has no name any more"
+    assert not list(tmp_path.glob("*-*")), "the pipe's folder has gone"
 
 
 async def test_a_gor_that_never_reads_is_followed_by_another_one(
@@ -81,7 +88,7 @@ async def test_a_gor_that_never_reads_is_followed_by_another_one(
     told = capfd.readouterr().err
     assert told.count("at=replayer-start-failed") == told.count("gor did not start to read within 0.3 s") == 2
     assert told.count("at=replayer-restart") == 2
-    assert not list(tmp_path.glob("*-*")), "each pipe's name has gone"
+    assert not list(tmp_path.glob("*-*")), "each pipe's folder has gone"
 
 
 async def test_an_end_that_comes_while_gor_is_awaited_is_at_once(

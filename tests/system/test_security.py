@@ -109,28 +109,28 @@ def short_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_all_that_it_leaves_on_disk_is_in_folders_that_only_its_user_can_enter(
+def test_all_that_it_has_on_disk_is_in_folders_that_only_its_user_can_enter(
     product: Product, replayer: str, short_folder: Path
 ) -> None:
-    temporary = short_folder / "tmp"
+    """While it runs nothing is in /tmp; without a home one folder, and its name tells the user."""
+    temporary, home = short_folder / "tmp", short_folder / "home"
     temporary.mkdir()
-    names = []
+    home.mkdir()
     mask = os.umask(0)  # the worst that an image can have
     try:
-        for home in (short_folder / "home1", short_folder / "home2"):
-            home.mkdir()
-            environ = {"TMPDIR": str(temporary), "HOME": str(home)}
+        for value, expected in ((str(home), []), (None, [f"traffic-duplicator-{os.geteuid()}"])):
+            environ = {"TMPDIR": str(temporary), "HOME": value}
             with Destination() as destination:
                 options = ("--replayer", replayer, "--to", destination.url)
                 with serving(product, *options, environ=environ, cwd=home) as launched:
                     launched.http("GET", "/")
                     destination.wait_for_arrivals(1)
-                    made = [*temporary.iterdir(), *home.iterdir()]
-                    assert {modes(folder) for folder in made} == {"0700"}
-                    names += [folder.name for folder in temporary.iterdir()]
-                    assert {modes(path) for folder in temporary.iterdir() for path in folder.iterdir()} <= {"0600"}
-        assert len(names) == len(set(names)) == (0 if replayer == "builtin" else 2), "a name in /tmp can be foretold"
-        assert list(temporary.iterdir()) == [], "something is left behind"
+                    assert [folder.name for folder in temporary.iterdir()] == expected
+                    for folder in (*temporary.iterdir(), *home.iterdir()):
+                        assert modes(folder) == modes(folder / "run") == "0700"
+                        assert {modes(path) for path in (folder / "run").iterdir()} <= {"0600"}
+        assert [folder.name for folder in temporary.iterdir()] == expected, "something is left behind"
+        assert list(temporary.glob("*/run/*")) == []
     finally:
         os.umask(mask)
 
