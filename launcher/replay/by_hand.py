@@ -95,7 +95,7 @@ async def run_by_hand(told: HandSettings) -> int:
             nursery.cancel_scope.cancel()
     if report.compared is not None:
         run.status = _end_comparison(report.compared, told) or run.status
-    return run.status
+    return run.status or int(group.has_failed)
 
 
 def _end_comparison(report: Mapping[str, Any], told: HandSettings) -> int:

@@ -2,8 +2,8 @@
 
 Under the launcher SIGTERM, SIGINT and SIGHUP are ignored from the first moment to the last: Heroku sends SIGTERM to
 every process of a dyno, and what the launcher has handed over is to be sent all the same. The end of standard input
-ends the replayer. Exit status: 0 after the drain, 1 if the launcher's bytes made no sense or an input can't start, 2
-for wrong words or options, 130 after a second SIGINT.
+ends the replayer. Exit status: 0 after the drain, 1 if the launcher's bytes made no sense, an input can't start, or a
+defect has ended it, 2 for wrong words or options, 130 after a second SIGINT.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ output can't take is that output's to count.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -25,6 +26,7 @@ INPUT_COUNTERS: Mapping[str, str] = {
     "malformed": "not HTTP/1.x, ambiguous, or of an unknown method; of a file or a gor: no record of gor's form, "
     "or not one whole request",
     "incomplete": "the connection or the file ended before the request or record did",
+    "failed": "a defect of the replayer's was in its way: a line tells which, please report it",
 }
 
 
@@ -48,6 +50,25 @@ class InputTally:
         self.counts[counter] += 1
         if error:
             self.failures.add(counter, error)
+
+    def hand_on(self, record: bytes, receive: Receive) -> None:
+        """Hands one record to the outputs: `received`, or `failed` if that raised. Raises nothing itself."""
+        try:
+            receive(record)
+        except Exception as error:  # noqa: BLE001 - one record's defect must not end the others
+            self.count("failed", defect(error))
+        else:
+            self.count("received")
+
+
+def defect(error: Exception) -> str:
+    """An error that should not be, in words: what and where. Not its text, which may hold bytes of a request."""
+    where = "somewhere"
+    traceback = error.__traceback__
+    while traceback is not None:
+        where = f"{os.path.basename(traceback.tb_frame.f_code.co_filename)}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return f"a defect of the replayer's, please report it: {type(error).__name__} in {where}"
 
 
 class Input(Protocol):

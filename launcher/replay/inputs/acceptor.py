@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 
@@ -11,6 +12,7 @@ from launcher.replay.inputs import InputTally
 from launcher.sockets import set_tcp_options
 
 _ACCEPTS_AT_ONCE = 64
+_ACCEPTS_AT_THE_END = 1025  # the backlog and one: clients that come without end must not hold up the end
 _NO_DESCRIPTORS_SECONDS = 0.1  # the listener stays readable: without a pause it would spin
 
 
@@ -34,13 +36,13 @@ class Acceptor:
         with self._scope:
             while True:
                 await trio.lowlevel.wait_readable(listener)
-                if not self._accept_waiting(listener, begin):
+                if not self._accept_waiting(listener, begin, _ACCEPTS_AT_ONCE):
                     await trio.sleep(_NO_DESCRIPTORS_SECONDS)
-        self._accept_waiting(listener, begin)  # these clients believe that they are connected
+        self._accept_waiting(listener, begin, _ACCEPTS_AT_THE_END)  # these clients believe that they are connected
 
-    def _accept_waiting(self, listener: socket.socket, begin: Callable[[socket.socket], None]) -> bool:
+    def _accept_waiting(self, listener: socket.socket, begin: Callable[[socket.socket], None], most: int) -> bool:
         """Accepts what waits; False if there are no descriptors left for it."""
-        for _ in range(_ACCEPTS_AT_ONCE):
+        for _ in range(most):
             try:
                 sock, _ = listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
@@ -48,6 +50,7 @@ class Acceptor:
             except OSError as error:
                 self._tally.failures.add("refused", f"no connection can be accepted: {error.strerror}")
                 return False
-            set_tcp_options(sock)
+            with suppress(OSError):  # where a client that is gone has no options (macOS)
+                set_tcp_options(sock)
             begin(sock)
         return True

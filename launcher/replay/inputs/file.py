@@ -105,8 +105,7 @@ class FileInput:
             return
         if not self._room.is_there(len(record)):
             await self._room.wait(len(record))
-        self.tally.count("received")
-        receive(record)
+        self.tally.hand_on(record, receive)
 
     async def _read_ahead(self, send: trio.MemorySendChannel[_Batch]) -> None:
         items = merged(self._paths, self._settings.read_depth)

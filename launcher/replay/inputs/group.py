@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import trio
 
-from launcher.replay.inputs import Input, Receive
+from launcher.replay.inputs import Input, Receive, defect
 from launcher.replay_protocol import Closing
 
 _GRACE_SECONDS = 2.0  # for inputs that were asked to stop; longer than each of them needs
@@ -17,6 +17,7 @@ class InputGroup:
 
     def __init__(self, inputs: Sequence[Input]) -> None:
         self.inputs = inputs
+        self.has_failed = False  # a defect has ended an input
         self._scope = trio.CancelScope()
 
     def open(self) -> None:
@@ -29,8 +30,15 @@ class InputGroup:
         with self._scope:
             async with trio.open_nursery() as nursery:
                 for each in self.inputs:
-                    nursery.start_soon(each.run, receive)
+                    nursery.start_soon(self._run, each, receive)
         return Closing()
+
+    async def _run(self, each: Input, receive: Receive) -> None:
+        try:
+            await each.run(receive)
+        except Exception as error:  # noqa: BLE001 - trio's cancellation is no Exception; what is held is still sent
+            each.tally.failures.add("failed", f"the input has ended: {defect(error)}")
+            self.has_failed = True
 
     def stop(self) -> None:
         """Has all inputs end soon."""

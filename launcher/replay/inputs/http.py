@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 
 import trio
 
@@ -22,7 +23,7 @@ from launcher.sockets import open_listener
 
 MAX_CONNECTIONS = 1000
 MAX_HELD_BYTES = 64 * 1024**2
-_RECEIVE_BYTES = 64 * 1024
+_LINGER_BYTES = 64 * 1024
 _IDLE_SECONDS = 120.0  # nginx keeps upstream connections for 60
 _REQUEST_SECONDS = 60.0  # from a request's first byte to the last of its answer
 _STOPPING_SECONDS = 0.5  # what a client has sent by then is still taken
@@ -66,20 +67,23 @@ class HttpInput:
     def _begin(self, sock: socket.socket, nursery: trio.Nursery) -> None:
         assert self._intake is not None
         if len(self._connections) >= MAX_CONNECTIONS:
-            if not self._idle:
-                self.tally.count("refused", f"{MAX_CONNECTIONS} connections are busy")
-                sock.setblocking(False)
-                with sock:
-                    sock.send(refusal(503))  # a new socket has room for it
+            longest_idle = next((each for each in self._idle if not each.has_more_to_read()), None)
+            if longest_idle is None:
+                self._refuse(sock)
                 return
-            longest_idle = next(iter(self._idle))
             self._forget(longest_idle)
             longest_idle.scope.cancel()
-        connection = _Connection(trio.socket.from_stdlib_socket(sock), ConnectionIntake(self._intake), self._idle)
+        connection = _Connection(sock, ConnectionIntake(self._intake), self._idle)
         self._connections[connection] = None
         if self._intake.is_stopping:
             connection.hurry()
         nursery.start_soon(self._serve, connection)
+
+    def _refuse(self, sock: socket.socket) -> None:
+        self.tally.count("refused", f"{MAX_CONNECTIONS} connections are busy")
+        sock.setblocking(False)
+        with sock, suppress(OSError):  # its client may be gone already
+            sock.send(refusal(503))  # a new socket has room for it
 
     async def _serve(self, connection: _Connection) -> None:
         try:
@@ -95,11 +99,10 @@ class HttpInput:
 class _Connection:
     """One client."""
 
-    def __init__(
-        self, sock: trio.socket.SocketType, intake: ConnectionIntake, idle: dict[_Connection, None]
-    ) -> None:
+    def __init__(self, sock: socket.socket, intake: ConnectionIntake, idle: dict[_Connection, None]) -> None:
         self.scope = trio.CancelScope()
-        self._sock = sock
+        self._plain_sock = sock
+        self._sock = trio.socket.from_stdlib_socket(sock)
         self._intake = intake
         self._idle = idle
         self._latest = float("inf")  # no deadline is later
@@ -110,6 +113,13 @@ class _Connection:
         self._latest = trio.current_time() + _STOPPING_SECONDS
         self.scope.deadline = min(self.scope.deadline, self._latest)
 
+    def has_more_to_read(self) -> bool:
+        """The client has sent something that was not read yet."""
+        try:
+            return bool(self._plain_sock.recv(1, socket.MSG_PEEK))
+        except OSError:  # there is nothing, or it is gone
+            return False
+
     async def run(self) -> None:
         """Until the client or the input has enough. Nothing that the client does makes it raise."""
         try:
@@ -117,6 +127,8 @@ class _Connection:
                 await self._converse()
         except OSError:
             pass  # a reset, say
+        except Exception as error:  # noqa: BLE001 - trio's cancellation is no Exception; a defect costs one connection
+            self._intake.failed(error)
         finally:
             self._intake.closed()
             self._sock.close()
@@ -125,13 +137,14 @@ class _Connection:
         self._idle[self] = None
         was_busy = False
         while not self._intake.is_done:
-            data = await self._sock.recv(_RECEIVE_BYTES)
+            data = await self._sock.recv(self._intake.wanted_bytes)
             if not data:
                 return
             self._idle.pop(self, None)
-            if not was_busy:
-                self._wait(_REQUEST_SECONDS)
+            answered = self._intake.answered
             answer = self._intake.receive(data)
+            if not was_busy or self._intake.answered > answered:  # another request has begun
+                self._wait(_REQUEST_SECONDS)
             await self._send(answer)
             was_busy = self._intake.is_busy
             if not was_busy:
@@ -147,7 +160,7 @@ class _Connection:
     async def _linger(self) -> None:
         self._wait(_LINGER_SECONDS)
         self._sock.shutdown(socket.SHUT_WR)
-        while await self._sock.recv(_RECEIVE_BYTES):
+        while await self._sock.recv(_LINGER_BYTES):
             pass
 
     def _wait(self, seconds: float) -> None:

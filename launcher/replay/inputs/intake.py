@@ -12,10 +12,13 @@ from email.utils import formatdate
 from launcher.copied_head import HeadCopier, is_copy
 from launcher.framing import Body, End, Framed, Framer, Head, Incomplete, Unframed
 from launcher.records import new_record
-from launcher.replay.inputs import InputTally, Receive
+from launcher.replay.inputs import InputTally, Receive, defect
 from launcher.replay.limiters import Limiter
 
 RECORD_OVERHEAD_BYTES = 256
+# Beyond what is surely body little is read at once: 8 KiB may be 450 requests, with 70 KB of answers and 10 ms of work.
+_LEAST_RECEIVED_BYTES = 8 * 1024
+_MOST_RECEIVED_BYTES = 64 * 1024
 
 # What gor 0.9.2 to 0.14.1 answers, Go's http.Error(w, "OK", 200), always.
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nDate: %s\r\n%s"
@@ -57,8 +60,7 @@ class Intake:
         elif self._limiter is not None and not self._limiter.admits():
             self.tally.count("limited")
         else:
-            self.tally.count("received")
-            self._receive(new_record(_copied_head(head), body))
+            self.tally.hand_on(new_record(_copied_head(head), body), self._receive)
 
     def date(self) -> bytes:
         """The value of Date, RFC 9110 §5.6.7."""
@@ -72,6 +74,7 @@ class ConnectionIntake:
     """One connection's side of it."""
 
     def __init__(self, intake: Intake) -> None:
+        self.answered = 0  # requests
         self.is_done = False  # nothing more is read; the connection is to be closed when the answers are sent
         self._intake = intake
         self._framer = Framer()
@@ -85,9 +88,16 @@ class ConnectionIntake:
         """A request is half read."""
         return self._head is not None or self._framer.held_bytes > 0
 
+    @property
+    def wanted_bytes(self) -> int:
+        """How many bytes should be read at once."""
+        return max(_LEAST_RECEIVED_BYTES, min(self._framer.bytes_in_piece, _MOST_RECEIVED_BYTES))
+
     def receive(self, data: bytes) -> bytes:
         """What to answer to the next bytes of the client."""
         self._handle(self._framer.receive(data))
+        while self._framer.paused and not self.is_done:  # a 200 has declined the switch of protocols
+            self._handle(self._framer.resume())
         self._charge()
         answers, self._answers = self._answers, []
         return b"".join(answers)
@@ -100,6 +110,11 @@ class ConnectionIntake:
         self._framer.stop()
         self._charge()
 
+    def failed(self, error: Exception) -> None:
+        """A defect: the request that is half read, if any, and what follows it are not taken."""
+        self._intake.tally.count("failed", defect(error))
+        self._drop()
+
     def _handle(self, events: list[Framed]) -> None:
         for position, event in enumerate(events):
             if self.is_done:
@@ -110,7 +125,9 @@ class ConnectionIntake:
                 self._keep(event.data)
             elif isinstance(event, End):
                 is_newest = not any(isinstance(later, Head) for later in events[position + 1 : position + 2])
-                self._complete(is_last=is_newest and (self._framer.is_last or self._intake.is_stopping))
+                has_more = self._framer.paused and self._framer.held_bytes > 0  # behind an Upgrade
+                is_stopping = self._intake.is_stopping and not has_more
+                self._complete(is_last=is_newest and (self._framer.is_last or is_stopping))
             elif isinstance(event, Unframed):
                 self._unframed(event.reason)
             else:
@@ -138,10 +155,9 @@ class ConnectionIntake:
         self._drop()
         self._intake.take(head, body)
         self._answer(head, is_last=is_last)
-        if not is_last and self._framer.paused:  # a 200 declines the switch of protocols
-            self._handle(self._framer.resume())
 
     def _answer(self, head: Head, *, is_last: bool) -> None:
+        self.answered += 1
         self.is_done = is_last
         rest = b"Content-Length: 3\r\n"
         if self.is_done:

@@ -18,7 +18,7 @@ import trio
 
 from launcher.gor.values import size
 from launcher.listen_address import ListenAddress, parse_listen_address
-from launcher.replay.inputs import InputTally, Receive
+from launcher.replay.inputs import InputTally, Receive, defect
 from launcher.replay.inputs.acceptor import Acceptor
 from launcher.replay.inputs.http import MAX_HELD_BYTES, listen
 from launcher.replay.limiters import make_limiter
@@ -88,6 +88,8 @@ class TcpInput:
                 held = reader.held_bytes
         except trio.BrokenResourceError:
             pass
+        except Exception as error:  # noqa: BLE001 - trio's cancellation is no Exception; a defect costs one connection
+            self.tally.count("failed", defect(error))
         finally:
             self._take(reader.receive_eof(), receive)
             self.held_bytes -= held
@@ -103,8 +105,7 @@ class TcpInput:
             elif self._limiter is not None and not self._limiter.admits():
                 self.tally.count("limited")
             else:
-                self.tally.count("received")
-                receive(event.data)
+                self.tally.hand_on(event.data, receive)
 
 
 def new_tcp_input(value: str, single: Mapping[str, str]) -> TcpInput:
