@@ -14,6 +14,7 @@ from launcher.replay.comparison.endpoints import OTHERS, Endpoints
 
 STEERING_BYTES = 2  # of an input, before the requests, one a line
 WORD_BOUNDS, ENDPOINT_BOUNDS = (40, 1, 2, 3), (200, 1, 3, 5)
+LONGEST_KNOWN = 256  # bytes of a method and a target that are remembered
 SHOWN = {"", "...", "{id}", "{uuid}", "{hex}", "{value}"}
 WORDS = (
     b"GET /", b"\nGET /users/", b"POST /a/b", b"/1", b"/%65", b"/%2f", b"/v2.0", b"/a-b.json", b"?a=SECRET1", b"#",
@@ -30,7 +31,7 @@ def seeds() -> dict[str, bytes]:
         "many words at every place": b"\1\3" + "\n".join(f"GET {a}{b}" for a in words[:6] for b in words[:6]).encode(),
         "many endpoints": b"\3\1" + "\n".join(f"GET {word}{word}/x" for word in words[:20]).encode(),
         "no target": b"\0\0GET\n\n  \nget /a\nGET http://h/a//b/%2e%2f/%ff\xff\nGET /{id}/.../(others)",
-        "long": b"\0\0GET /" + b"a/" * 50 + b"\nGET /" + b"b" * 100,
+        "long": b"\0\0GET /" + b"a/" * 50 + b"\nGET /" + b"b" * 100 + b"\nGET /" + b"1" * 252 + b"\nGET /" + b"1" * 253,
     }
 
 
@@ -54,6 +55,9 @@ def check(data: bytes) -> Hashable:
             counts[name] += 1
             assert counts.total() == number
             assert len(counts) <= endpoints.MAX_ENDPOINTS + 1, "there are more endpoints than their bound"
+            places = len(learned._words) + len(learned._collapsed)
+            assert places <= endpoints.MAX_ENDPOINTS * endpoints.MAX_DEPTH, "more places are known than have room"
+            assert all(len(method) + len(target) <= LONGEST_KNOWN for method, target in learned._known)
             assert learned.canonical(name) == name and not learned.is_changed
         assert all(learned.canonical(name) == name for name in counts), "a count has a name of before"
         assert set(counts) - {OTHERS} <= learned.names

@@ -1,9 +1,11 @@
-"""Measures by ratio, not by the clock, whether work takes time in proportion to its bytes: the machine may be slow."""
+"""What hostile bytes may cost: time in proportion to their number, by ratio, since the machine may be slow; memory."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 TIMES = 16
@@ -28,3 +30,13 @@ def assert_linear(make: Callable[[int], Data], work: Callable[[Data], object], n
     while took[-1] > bound and len(took) < 3:  # others may have been in the way
         took.append(seconds(nbytes))
     assert min(took) <= bound, f"{nbytes} bytes take {min(took):.3f} s, a sixteenth of them {small:.4f} s"
+
+
+@contextmanager
+def traced_memory() -> Iterator[Callable[[], tuple[int, int]]]:
+    """Tells how many bytes Python's objects take that were made since, now and at the most."""
+    tracemalloc.start()
+    try:
+        yield tracemalloc.get_traced_memory
+    finally:
+        tracemalloc.stop()

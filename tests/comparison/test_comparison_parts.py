@@ -22,6 +22,7 @@ from launcher.replay.comparison.headers import header, header_differences
 from launcher.replay.comparison.judging import Ignored, judge
 from launcher.replay.comparison.pairing import Pairing
 from tests.comparison.answers import fill, new_comparison, record
+from tests.linear import assert_linear, traced_memory
 
 # ---- pairing
 
@@ -276,6 +277,35 @@ def test_what_is_packed_and_found_no_room_is_not_called_different_for_its_bytes(
     assert judge(one, two, Ignored())[2:] == (set(), "no_room")
 
 
+EMPTY_MEMBER = gzip.compress(b"", mtime=0)
+
+
+@pytest.mark.parametrize("member", [EMPTY_MEMBER, gzip.compress(b"[1]", mtime=0)])
+def test_members_without_end_are_not_looked_into(member):
+    """Eight megabytes of empty ones took 40 s."""
+    assert decoded(member * bodies.MAX_MEMBERS, b"gzip") == gzip.decompress(member) * bodies.MAX_MEMBERS
+    with pytest.raises(Undecodable, match="too many"):
+        decoded(member * (bodies.MAX_MEMBERS + 1), b"gzip")
+    with pytest.raises(Undecodable, match="too many"):
+        decoded(member * (bodies.MAX_DECODED_BYTES // len(member)), b"gzip")
+
+
+@pytest.mark.parametrize("size", [20, 5000, 70_000])
+def test_members_of_a_packed_body_take_linear_time(size, monkeypatch):
+    monkeypatch.setattr(bodies, "MAX_MEMBERS", 1 << 20)
+    member = gzip.compress(random.Random(1).randbytes(size), mtime=0)
+    assert_linear(lambda nbytes: member * max(1, nbytes // len(member)), lambda body: decoded(body, b"gzip"), 4 << 20)
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"deflate"])
+def test_what_grows_beyond_all_bounds_is_not_unpacked(coding):
+    body = (gzip.compress if coding == b"gzip" else zlib.compress)(bytes(64 << 20))
+    with traced_memory() as traced:
+        with pytest.raises(Undecodable, match="too large"):
+            decoded(body, coding)
+        assert traced()[1] < 3 * bodies.MAX_DECODED_BYTES
+
+
 def test_a_packed_body_that_is_broken_differs_from_a_sound_one_but_not_from_another():
     comparison = new_comparison()
     packed = gzip.compress(b"x" * 1000)
@@ -398,6 +428,34 @@ def test_the_number_of_endpoints_is_bounded():
             learned.name(b"GET", f"/{one}/{two}".encode())
     assert len(learned.names) == endpoints.MAX_ENDPOINTS
     assert learned.name(b"PUT", b"/one/more") == endpoints.OTHERS
+
+
+@pytest.mark.parametrize("form", ["{} /a/{}", "GET /{}/{}", "GET /%41{}/{}"])
+def test_long_paths_and_methods_are_not_remembered(form):
+    """Thousands of 64 KB each would be more than a replayer may have."""
+    learned = Endpoints()
+    with traced_memory() as traced:
+        for number in range(500):
+            learned.name(*form.format(f"{number:030000}", f"{number:030000}").encode().split(b" "))
+        assert traced()[0] < 1_000_000
+
+
+@pytest.mark.parametrize("piece", ["/", "/a", "%41", "1", "a", "-a", "f-", "/1", "?", "%"])
+def test_a_long_path_has_its_shape_in_linear_time(piece):
+    assert_linear(lambda nbytes: "/" + piece * (nbytes // len(piece)) + "\0", shape_of, 64_000)
+
+
+def test_names_of_things_take_bounded_memory_wherever_they_stand(monkeypatch):
+    monkeypatch.setattr(endpoints, "MAX_WORDS", 2)
+    monkeypatch.setattr(endpoints, "MAX_ENDPOINTS", 5)
+    learned = Endpoints()
+    draw = random.Random(1)
+    for _ in range(30_000):
+        learned.name(b"GET", "".join(f"/{each}" for each in draw.choices("abcdefghij", k=8)).encode())
+        if learned.is_changed:
+            learned.settle()
+    assert len(learned._words) + len(learned._collapsed) <= 5 * endpoints.MAX_DEPTH
+    assert learned.name(b"GET", b"/a/b") in learned.names | {endpoints.OTHERS}
 
 
 @given(st.binary(max_size=30), st.binary(max_size=200))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import Iterable
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from launcher.replay.responses import MAX_HEAD_BYTES, Response, ResponseError, ResponseReader
-from tests.linear import assert_linear
+from tests.linear import assert_linear, traced_memory
 from tests.replay.response_oracles import agrees_with_h11, read
 
 TAIL = b"HTTP/1.1 200 OK\r\n"
@@ -227,13 +226,10 @@ def test_nothing_large_is_kept_of_an_answer_that_has_ended(line: str) -> None:
         words = ",".join(f"{number:x}.{word:x}" for word in range(8000))
         return b"HTTP/1.1 204 N\r\n" + line.format(words).encode() + b"Connection:\r\n" * 300 + b"\r\n"
 
-    tracemalloc.start()
-    try:
+    with traced_memory() as traced:
         for number in range(70):
             assert read([head(number)]) == Response(204, is_reusable=True)
-        assert tracemalloc.get_traced_memory()[0] < 2_000_000
-    finally:
-        tracemalloc.stop()
+        assert traced()[0] < 2_000_000
 
 
 # ---- against h11 ---------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 MAX_DECODED_BYTES = 8 * 1024**2
+MAX_MEMBERS = 1000  # of a gzip body: one is usual, and each takes as long as 16 KiB do
 MAX_DEPTH = 64  # to which shortcuts are taken
 MAX_PATHS = 64  # of one pair; the rest is MORE
 MAX_NODES = 200_000  # of one pair that are looked at
@@ -37,6 +38,7 @@ _VOLATILE = re.compile(  # what is made anew for each answer: an UUID, a time, a
     r"|(?P<token>(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_+/=-]{16,})"
 )
 _GZIP = 31  # zlib's window_bits for it
+_SLICE_BYTES = 16 * 1024  # of a packed body, at a time
 BROKEN = "broken"
 _SECONDS = range(10**9, 4 * 10**9)  # a time in Unix seconds, 2001 to 2096
 _SAME_MOMENT = 120.0
@@ -56,25 +58,38 @@ def decoded(body: bytes, coding: bytes) -> bytes:
     if coding == b"deflate":  # zlib's form as it should be, or raw as some send it: RFC 9110 §8.4.1.2
         try:
             return _inflated(body, 15)
-        except Undecodable:
+        except Undecodable as error:
+            if str(error) != BROKEN:
+                raise
             return _inflated(body, -15)
     raise Undecodable(coding.decode("ascii", "replace"))
 
 
 def _inflated(body: bytes, window_bits: int) -> bytes:
-    data = b""
-    while body:  # gzip's members may follow one another: RFC 1952 §2.2
-        inflater = zlib.decompressobj(window_bits)
+    """In slices, since each member's end copies what is left of what was given, and that may be members without end."""
+    pieces: list[bytes] = []
+    room = MAX_DECODED_BYTES + 1
+    inflater, members = zlib.decompressobj(window_bits), 1
+    start, view = 0, memoryview(body)
+    while start < len(body):
+        if inflater.eof:  # gzip's members may follow one another: RFC 1952 §2.2
+            if window_bits != _GZIP:
+                raise Undecodable(BROKEN)
+            if members == MAX_MEMBERS:
+                raise Undecodable("too many members")
+            inflater, members = zlib.decompressobj(window_bits), members + 1
+        piece = view[start : start + _SLICE_BYTES]
         try:
-            data += inflater.decompress(body, MAX_DECODED_BYTES - len(data) + 1)
+            pieces.append(inflater.decompress(piece, room))
         except zlib.error as error:
             raise Undecodable(BROKEN) from error
-        if len(data) > MAX_DECODED_BYTES:
+        room -= len(pieces[-1])
+        if not room:
             raise Undecodable("too large")
-        if not inflater.eof or (inflater.unused_data and window_bits != _GZIP):
-            raise Undecodable(BROKEN)
-        body = inflater.unused_data
-    return data
+        start += len(piece) - len(inflater.unused_data)
+    if not inflater.eof:
+        raise Undecodable(BROKEN)
+    return b"".join(pieces)
 
 
 def is_json(content_type: bytes) -> bool:

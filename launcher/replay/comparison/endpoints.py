@@ -14,7 +14,8 @@ MAX_ENDPOINTS = 200  # with more, the rest is OTHERS
 MAX_WORDS = 40  # at one place of a path
 MAX_DEPTH = 8  # parts of a path; the rest is one
 OTHERS = "(others)"
-_MAX_KNOWN = 4096  # targets whose route is remembered
+_MAX_KNOWN = 4096  # targets whose route is remembered,
+_LONGEST_KNOWN = 256  # of so many bytes at most, with the method
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
@@ -27,7 +28,7 @@ _METHOD = re.compile(rb"[A-Z]{1,16}")
 def shape_of(path: str) -> str:
     """The path with its parameters named by what they look like, without its query."""
     path = path.partition("?")[0].partition("#")[0]
-    parts = path.split("/")
+    parts = path.split("/", MAX_DEPTH + 1)
     if len(parts) > MAX_DEPTH + 1:
         parts = [*parts[:MAX_DEPTH], "..."]
     return "/".join(map(_part, parts))
@@ -68,9 +69,10 @@ class Endpoints:
             if len(self.names) >= MAX_ENDPOINTS:
                 return OTHERS
             self.names.add(found)
-        if len(self._known) >= _MAX_KNOWN:
-            self._known.clear()
-        self._known[method, target] = found
+        if len(method) + len(target) <= _LONGEST_KNOWN:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            self._known[method, target] = found
         return found
 
     def canonical(self, name: str) -> str:
@@ -95,26 +97,32 @@ class Endpoints:
         for place, part in enumerate(parts):
             if not part or part.startswith("{") or part == "...":
                 continue
-            before = "/".join(parts[:place])
-            if before not in self._collapsed and not self._is_word(before, part):
-                self._collapse(before)
-            if before in self._collapsed:
+            if not self._is_word("/".join(parts[:place]), part):
                 parts[place] = "{value}"
         return "/".join(parts)
 
     def _is_word(self, before: str, part: str) -> bool:
+        """Whether it is one of few words there, and no name of a thing. Where there is no room to learn, it is none."""
+        if before in self._collapsed:
+            return False
         words = self._words.get(before)
         if words is None:
-            if len(self._words) >= MAX_ENDPOINTS * MAX_DEPTH:
+            if len(self._words) + len(self._collapsed) >= MAX_ENDPOINTS * MAX_DEPTH:
                 return False
             words = self._words[before] = set()
         words.add(part)
-        return len(words) <= MAX_WORDS
+        if len(words) <= MAX_WORDS:
+            return True
+        self._collapse(before)
+        return False
 
     def _collapse(self, before: str) -> None:
-        self._collapsed.add(before)
-        self._words.pop(before, None)
-        for longer in [each for each in self._words if each.startswith(before + "/")]:
-            del self._words[longer]
+        """What was learned of longer routes is of routes that are no more."""
+        self._words = {each: words for each, words in self._words.items() if not _is_at(each, before)}
+        self._collapsed = {each for each in self._collapsed if not _is_at(each, before)} | {before}
         self._known.clear()
         self.is_changed = True
+
+
+def _is_at(route: str, before: str) -> bool:
+    return route == before or route.startswith(f"{before}/")
