@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import random
 import signal
+import socket
 import time
 
 from faults.destination import destination
 from faults.scenario import Place, Run, Scenario, Seen, Setup, app_command, read_answer
 
 _BODY = b"x" * 2000
+_LARGE_BYTES = 64_000_000  # more than all sockets on its way hold: most of it is still to be written
+_LAST_EVENT = b"data: the last\n\n"
 _REQUEST = b"POST /moment HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\n\r\n" % len(_BODY) + _BODY
 
 
@@ -85,12 +88,17 @@ class AtEachMoment(Shutdown):
     """Beside the load there is a client at each moment of a request's life when the signal comes."""
 
     name = "shutdown-moments"
-    says = "SIGTERM with a request before its first byte, inside its head, inside its body, before its answer"
+    says = (
+        "SIGTERM with a request before its first byte, inside its head, inside its body, before its answer, inside a "
+        "large answer, inside a stream of events"
+    )
     beside = None  # of the requests that are cut
     cuts = (0, 10, len(_REQUEST) - len(_BODY) - 2, len(_REQUEST) - len(_BODY), len(_REQUEST) - 1, len(_REQUEST))
 
     def fault(self, run: Run) -> None:
         run.wait(0.2)
+        large = self.begin(run, b"/bytes/%d" % _LARGE_BYTES)
+        events = self.begin(run, b"/events")
         clients = [run.connect() for _ in self.cuts]
         for client in clients:  # a request before: the connection is one that the app has accepted
             client.sendall(_REQUEST)
@@ -104,3 +112,26 @@ class AtEachMoment(Shutdown):
             answer = read_answer(client)
             assert answer.startswith(b"HTTP/1.1 200 "), f"cut at {cut}, the request got {answer!r}"
             client.close()
+        told = _rest(events)
+        assert told.endswith(_LAST_EVENT) and told.count(_LAST_EVENT) == 1, f"the stream's end was {told[-100:]!r}"
+        got = len(_rest(large))
+        assert got == _LARGE_BYTES - 1, f"of the large answer {got} bytes of {_LARGE_BYTES - 1} have come"
+
+    def begin(self, run: Run, target: bytes) -> socket.socket:
+        """A client that has had its answer's head, and the first byte behind it."""
+        client = run.connect_for_all()
+        client.sendall(b"GET %s HTTP/1.1\r\nHost: app\r\n\r\n" % target)
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += client.recv(1)
+        assert client.recv(1), "the answer has ended before the signal"
+        return client
+
+
+def _rest(client: socket.socket) -> bytes:
+    """All that comes up to the connection's end. A reset raises ConnectionResetError."""
+    got = bytearray()
+    while data := client.recv(1 << 20):
+        got += data
+    client.close()
+    return bytes(got)

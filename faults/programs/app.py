@@ -1,9 +1,10 @@
 """The app of the scenarios: answers every request after a little processor time, ends in good order at SIGTERM.
 
 `app.py [--work-us N] [--wait-ms N] [--port N] [--hold-mib N]`: N microseconds of processor and N milliseconds of
-waiting before each answer, and N MiB in use; `/large` and `/bytes/N` are large ones, and `/discard` throws a body away.
-At SIGTERM it closes its listener, answers what comes on the connections that there are, with `Connection: close`,
-closes those on which nothing comes within 0.3 s, and exits with 0.
+waiting before each answer, and N MiB in use; `/large` and `/bytes/N` are large ones, `/events` has no end until SIGTERM,
+and `/discard` throws a body away. At SIGTERM it closes its listener, answers what comes on the connections that there
+are, with `Connection: close`, ends each stream of events with a last one, closes those on which nothing comes within
+0.3 s, sends large answers to their end, and exits with 0.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import time
 _LARGE_BYTES = 20_000_000
 _BLOCK_BYTES = 256 * 1024
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n%s\r\nok\n"
+_EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+_EVENT_SECONDS = 0.05
 _LINGER_SECONDS = 0.3
 
 
@@ -87,6 +90,18 @@ class Connection(asyncio.Protocol):
         self._waits = True
         self._sending = asyncio.get_running_loop().create_task(self._write_large(nbytes))
 
+    def _send_events(self) -> None:
+        self._waits = True
+        self._sending = asyncio.get_running_loop().create_task(self._write_events())
+
+    async def _write_events(self) -> None:
+        self._transport.write(_EVENTS)
+        while not self._app.is_stopping and not self._transport.is_closing():
+            self._transport.write(b"data: one more\n\n")
+            await asyncio.sleep(_EVENT_SECONDS)
+        self._transport.write(b"data: the last\n\n")
+        self._transport.close()
+
     async def _write_large(self, nbytes: int) -> None:
         self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % nbytes)
         while nbytes and not self._transport.is_closing():
@@ -114,6 +129,9 @@ class Connection(asyncio.Protocol):
             is_last = self._app.is_stopping or b"\r\nconnection: close" in head
             if head.startswith((b"get /large", b"get /bytes/")):
                 self._send_large(int(head.split(b" ")[1].split(b"/")[2]) if b"/bytes/" in head else _LARGE_BYTES)
+                return
+            if head.startswith(b"get /events"):
+                self._send_events()
                 return
             if self._app.wait_seconds:
                 self._waits = True
