@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import select
 import signal
 import time
 from contextlib import suppress
 
+from bench.loads import processor_ns
 from faults.destination import WellServed
 from faults.scenario import ANSWER_SECONDS, MIB, OK_END, WORK_US, Place, Run, Seen, Setup, python, read_answer
 from tests.system import accounts
 from tests.system.sink import wait_until
 
+_SOCKETS = 5000
+_ANSWERS, _QUICK_ANSWERS = 1000, 100  # before it ends: most of the load's time behind its first second, or some
+_SAMPLE_SECONDS = 0.02
 _EARLY_SECONDS = 0.1  # from one upload to the next: in both halves so many
 _ANSWER_SECONDS = 20.0  # a GB has to pass
 
@@ -21,9 +27,13 @@ class BadApp(WellServed):
     has_own_app = True
     mode = ""
 
+    def answers(self, place: Place) -> int:
+        """Behind which it crashes, if it does that."""
+        return _QUICK_ANSWERS if place.is_quick else _ANSWERS
+
     def prepare(self, place: Place) -> Setup:
         setup = super().prepare(place)
-        setup.command = python("bad_app.py", self.mode, str(WORK_US))
+        setup.command = python("bad_app.py", self.mode, str(WORK_US), str(self.answers(place)))
         return setup
 
 
@@ -32,31 +42,48 @@ class Ends(BadApp):
 
     app_may_fail = True
     more_errors = 32  # one a connection: how many are under way in that moment is chance
-    judges_latency = False  # of those few that are answered
     rate = 400.0
-    seconds = quick_seconds = 1.0
     status = 0
-
-    def until_ready(self, run: Run) -> None:
-        self.copies_arrive = not run.place.is_quick  # else it ends while the replayer starts
 
     def stop(self, run: Run) -> None:
         self.seen_status = run.launched.wait()
 
+    def until_ready(self, run: Run) -> None:
+        self.copies_arrive = not run.place.is_quick  # else it ends while the replayer starts
+        pid = run.launched.pid
+        self.samples = [(accounts.resident_bytes(pid), processor_ns([pid]))]  # the peak is forgotten a moment later
+
     def fault(self, run: Run) -> None:
+        """Looks at the launcher until it ends with the app: behind the load there is nobody to look at."""
+        while run.launched.is_running and not run.ended.is_set():
+            if sample := _sample(run):
+                self.samples.append(sample)
+            time.sleep(_SAMPLE_SECONDS)
         self.seen_status = run.launched.wait()
 
     def judge(self, run: Run, seen: Seen) -> None:
         assert self.seen_status == self.status, f"the status is {self.seen_status}, and the app's {self.status}"
+        if len(self.samples) > 1:
+            (at_first, used_at_first), (at_last, used_at_last) = self.samples[0], self.samples[-1]
+            seen.grown_mib = (at_last - at_first) / MIB
+            seen.processor_us = (used_at_last - used_at_first) / 1000 / max(seen.answered, 1)
+            assert not run.place.is_mirrored or at_last - at_first <= self.most_grown_bytes, (
+                f"the launcher grew by {seen.grown_mib:.1f} MiB"
+            )
 
 
 class NeverServes(Ends):
     """Its process ends before anybody could connect."""
 
     no_balance = "nothing is mirrored"
+    judges_latency = False  # nobody is answered
+    seconds = quick_seconds = 1.0
 
     def until_served(self, run: Run) -> None:
         self.seen_status = run.launched.wait()
+
+    def until_ready(self, run: Run) -> None:
+        self.samples = []
 
     def fault(self, run: Run) -> None:
         """It has happened."""
@@ -108,8 +135,9 @@ class Segfaults(Ends):
     says = "ends in a request, with SIGSEGV"
     mode = "segfault"
 
-    def judge(self, run: Run, seen: Seen) -> None:  # exec'd by the launcher it is the process itself that is waited for
-        assert self.seen_status == (139 if run.place.is_mirrored else -11), f"the status is {self.seen_status}"
+    def judge(self, run: Run, seen: Seen) -> None:
+        self.status = 139 if run.place.is_mirrored else -11  # exec'd it is the process itself that is waited for
+        super().judge(run, seen)
 
 
 class ExitsWell(Ends):
@@ -182,6 +210,11 @@ class Workers(BadApp):
     name = "app-workers"
     says = "forks workers, and replaces one each 0.4 s"
     mode = "workers"
+    workers = 2
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        started = run.launched.output.count("worker\n")
+        assert started > self.workers, f"{started} workers were started: none was replaced"
 
 
 class Closes(BadApp):
@@ -189,6 +222,10 @@ class Closes(BadApp):
     says = "closes each connection behind its answer, and has not said so"
     mode = "closes"
     rate = 200.0  # a connection is not used again before its end has been seen
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        closed = int(run.launched.output.partition("closed ")[2] or 0)
+        assert closed >= seen.answered > 0, f"{closed} connections were closed behind {seen.answered} answers"
 
 
 class AnswersEarly(BadApp):
@@ -280,5 +317,21 @@ class Uploads(Bulk):
 
 class Sockets(BadApp):
     name = "app-sockets"
-    says = "holds 5,000 sockets of its own"
+    says = f"holds {_SOCKETS:,} sockets of its own"
     mode = "sockets"
+
+    def missing(self) -> str | None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return None if hard >= _SOCKETS + 200 else f"a process may have {hard} descriptors (ulimit -Hn)"
+
+    def until_ready(self, run: Run) -> None:
+        held = max(len(os.listdir(f"/proc/{pid}/fd")) for pid in run.launched.processes())
+        assert held > _SOCKETS, f"nobody holds more than {held} descriptors"
+
+
+def _sample(run: Run) -> tuple[int, int] | None:
+    """The launcher's peak memory in bytes, and its processor time in nanoseconds; None if it has ended."""
+    try:
+        return accounts.peak_resident_bytes(run.launched.pid), processor_ns([run.launched.pid])
+    except (OSError, KeyError, ValueError):
+        return None

@@ -69,6 +69,7 @@ class BadDestination(Scenario):
     group = "Destination"
     mode: tuple[str, ...] = ()
     outcomes: frozenset[str] = frozenset()  # all that may become of its copies
+    wrong: frozenset[str] = frozenset()  # one of these must: by default all that tells of a fault
 
     def prepare(self, place: Place) -> Setup:
         self.url = self.new_url(place)
@@ -97,7 +98,8 @@ class BadDestination(Scenario):
         others = told.keys() - self.outcomes - {"received"}
         assert told["received"], "the replayer has got nothing"
         assert not others, f"its copies ended as {told}"
-        assert told.keys() - {"received", "unsent", "2xx"} or "2xx" in self.outcomes, f"nothing went wrong: {told}"
+        wrong = self.wrong or self.outcomes - {"unsent", "2xx", "queue_full"}
+        assert any(told.get(name) for name in wrong), f"nothing went wrong: {told}"
 
 
 class Hangs(BadDestination):
@@ -215,6 +217,11 @@ class BadNames(BadDestination):
 
     outcomes = frozenset({"dns", "timeout", "queue_full", "unsent"})
 
+    def judge(self, run: Run, seen: Seen) -> None:
+        super().judge(run, seen)
+        if run.place.is_mirrored:
+            assert self.asked.exists(), "nobody has asked the name server"
+
     def missing(self) -> str | None:
         if os.geteuid() or not namespaces_work():
             return "a name server of its own needs port 53 and a mount namespace (unshare --mount), which needs root"
@@ -227,7 +234,8 @@ class BadNames(BadDestination):
         setup = super().prepare(place)
         if not place.is_mirrored:
             return setup
-        program(place, "dns.py", *self.mode)
+        self.asked = place.folder / "names"
+        program(place, "dns.py", str(self.asked), *self.mode)
         config = place.folder / "resolv.conf"
         config.write_text("nameserver 127.0.0.77\n")
         enter = f'mount --bind {config} /etc/resolv.conf; exec "$@"'
@@ -252,9 +260,16 @@ class SlowName(BadNames):
     says = f"has a name for which the name server needs {_LATE_SECONDS:g} s"
     mode = ("late", str(_LATE_SECONDS))
     outcomes = frozenset({"2xx", "timeout", "queue_full", "unsent"})
+    wrong = frozenset({"2xx", "timeout"})  # both are well: `judge` looks at the name server
 
     def new_url(self, place: Place) -> str:
         return destination(place, "well", host="destination.example")
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        super().judge(run, seen)
+        if run.place.is_mirrored:
+            taken = [float(line) for line in self.asked.read_text().splitlines()]
+            assert taken and min(taken) >= _LATE_SECONDS, f"the name server has answered after {taken} s"
 
 
 class HalfOpen(BadDestination):

@@ -1,6 +1,7 @@
-"""Apps that go wrong: `bad_app.py MODE WORK-US`. Each answers `ok` as app.py does, after so many microseconds of
-processor, but for what its mode says. SIGUSR1 has it accept nobody, and the next one accept again: by leaving clients
-in its backlog, or (`closes-door`) by closing its listener."""
+"""Apps that go wrong: `bad_app.py MODE WORK-US ANSWERS`. Each answers `ok` as app.py does, after so many microseconds
+of processor, but for what its mode says; those that crash do that in the request behind so many answers. SIGUSR1 has it
+accept nobody, and the next one accept again: by leaving clients in its backlog, or (`closes-door`) by closing its
+listener. `workers` prints `worker` for each that it starts, `closes` at its end how many connections it has closed."""
 
 from __future__ import annotations
 
@@ -17,7 +18,6 @@ _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
 _OK_LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
 _EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 _EVENT_SECONDS = 0.05
-_CRASH_AFTER = 100  # answers
 _WORKERS = 2
 _WORKER_SECONDS = 0.4
 _SOCKETS = 5000
@@ -27,8 +27,10 @@ _DOOR = "door"  # the listener, in the selector
 class App:
     """One thread, one selector."""
 
-    def __init__(self, listener: socket.socket, mode: str, work_us: float) -> None:
+    def __init__(self, listener: socket.socket, mode: str, work_us: float, answers: int) -> None:
         self.mode = mode
+        self.crash_after = answers
+        self.closed = 0
         self.work_seconds = work_us / 1e6
         self.answers = 0
         self.is_stopping = False
@@ -123,7 +125,7 @@ class App:
     def _answer(self, connection: socket.socket, head: bytes) -> bool:
         """Whether more may come on the connection."""
         self.answers += 1
-        if self.answers == _CRASH_AFTER:
+        if self.answers == self.crash_after:
             if self.mode == "segfault":
                 os.kill(os.getpid(), signal.SIGSEGV)
             if self.mode in ("crash", "exit-0"):
@@ -143,6 +145,7 @@ class App:
             return False
         if is_last or self.mode == "closes":
             self._close(connection)
+            self.closed += 1
             return False
         return True
 
@@ -153,12 +156,14 @@ def listening() -> socket.socket:
     return listener
 
 
-def serve(listener: socket.socket, mode: str, work_us: float) -> None:
-    app = App(listener, mode, work_us)
+def serve(listener: socket.socket, mode: str, work_us: float, answers: int = 0) -> None:
+    app = App(listener, mode, work_us, answers)
     signal.signal(signal.SIGTERM, lambda *_: app.stop())
     signal.signal(signal.SIGUSR1, lambda *_: app.toggle())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     app.run()
+    if mode == "closes":
+        print("closed", app.closed, flush=True)
 
 
 def supervise(listener: socket.socket, work_us: float) -> None:
@@ -168,6 +173,7 @@ def supervise(listener: socket.socket, work_us: float) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
     while not stopping:
         while len(workers) < _WORKERS:
+            print("worker", flush=True)
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # a new one hears it once it has a handler
             pid = os.fork()
             if not pid:
@@ -194,7 +200,7 @@ def daemonise() -> None:
         os.dup2(nowhere, fd)
 
 
-def main(mode: str, work_us: float) -> None:
+def main(mode: str, work_us: float, answers: int) -> None:
     if mode == "crash-at-start":
         sys.exit(3)
     listener = listening()
@@ -208,8 +214,8 @@ def main(mode: str, work_us: float) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         kept = [socket.socket() for _ in range(min(_SOCKETS, hard - 200))]
-    serve(listener, mode, work_us)
+    serve(listener, mode, work_us, answers)
     del kept
 
 
-main(sys.argv[1], float(sys.argv[2]))
+main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))

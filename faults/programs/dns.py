@@ -1,7 +1,7 @@
 """A name server on 127.0.0.77. Says when it listens.
 
-`dns.py unknown` knows no name, `dns.py silent` never answers, `dns.py late N` says after N seconds that every name is
-127.0.0.1.
+`dns.py FILE unknown` knows no name, `dns.py FILE silent` never answers, `dns.py FILE late N` says after N seconds that
+every name is 127.0.0.1. FILE gets a line for each question: the seconds after which it was answered, or `never`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import socket
 import sys
 import threading
+import time
+from pathlib import Path
 
 _NXDOMAIN, _FOUND = b"\x81\x83", b"\x81\x80"  # RFC 1035 §4.1.1: a response, recursion wanted and there; no such name
 _ADDRESS = b"\0\1\0\1"  # §3.2: type A, class IN
@@ -22,7 +24,15 @@ def answer(query: bytes, *, is_known: bool) -> bytes:
     return head + b"\0\1" + len(found).to_bytes(2, "big") + b"\0\0\0\0" + question + b"".join(found)
 
 
-def main(mode: str, *seconds: str) -> None:
+def main(file: str, mode: str, *seconds: str) -> None:
+    def tell(after: object) -> None:
+        with Path(file).open("a") as account:
+            account.write(f"{after}\n")
+
+    def send_late(asked_at: float, query: bytes, client: object) -> None:
+        tell(time.monotonic() - asked_at)
+        sock.sendto(answer(query, is_known=True), client)
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.77", 53))
         print("listens", flush=True)
@@ -30,8 +40,11 @@ def main(mode: str, *seconds: str) -> None:
             query, client = sock.recvfrom(4096)
             if mode == "unknown":
                 sock.sendto(answer(query, is_known=False), client)
+                tell(0)
             elif mode == "late":
-                threading.Timer(float(seconds[0]), sock.sendto, (answer(query, is_known=True), client)).start()
+                threading.Timer(float(seconds[0]), send_late, (time.monotonic(), query, client)).start()
+            else:
+                tell("never")
 
 
 main(*sys.argv[1:])
