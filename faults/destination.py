@@ -20,6 +20,7 @@ _TIMEOUT = "500ms"  # --output-http-timeout, by default 5 s: a half is shorter
 _REPLAYER_BYTES = 128 * MIB  # --replayer-memory
 _SAMPLE_SECONDS = 0.1
 _HALF_OPEN_SECONDS = 0.5
+_LONG_BYTES = 64 * 1024  # of an answer without end, where processors are busy, too
 _LATE_SECONDS = 0.3
 _OURS, _THEIRS = "198.18.77.1", "198.18.77.2"  # RFC 2544: for such tests
 
@@ -158,6 +159,13 @@ class Endless(BadDestination):
     says = "answers with a body without end, at 1 Gbit/s"
     mode = ("endless",)
     outcomes = frozenset({"2xx", "timeout", "queue_full", "unsent"})  # behind 1 MiB the replayer hangs up: it was told
+    wrong = frozenset({"2xx", "timeout"})  # both are well: `judge` looks at the destination
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        super().judge(run, seen)
+        if run.place.is_mirrored:
+            longest = run.place.destinations[self.url].account()["longest"]
+            assert longest > _LONG_BYTES, f"its longest answer had {longest} bytes"
 
 
 class EndlessHead(BadDestination):
@@ -278,6 +286,7 @@ class HalfOpen(BadDestination):
     name = "destination-half-open"
     says = f"vanishes after {_HALF_OPEN_SECONDS:g} s without a word (an hour, shortened): its connections are half open"
     outcomes = frozenset({"2xx", "timeout", "queue_full", "unsent"})
+    quick_seconds = 2.0  # the replayer starts first
 
     def missing(self) -> str | None:
         with ExitStack() as stack:
@@ -297,6 +306,7 @@ class HalfOpen(BadDestination):
     def fault(self, run: Run) -> None:
         run.wait(_HALF_OPEN_SECONDS)
         if run.place.is_mirrored:
+            run.place.destinations[self.url].wait_for_first()  # its connections stand
             _ip("-n", self.namespace, "route", "add", "blackhole", f"{_OURS}/32")
         super().fault(run)
 

@@ -33,24 +33,32 @@ OK_END = b"\r\n\r\nok\n"  # of the answers of programs/
 DRAIN_SECONDS = 25.0  # --drain-timeout, by default
 
 
-@dataclass(frozen=True)
+@dataclass
 class Destination:
     """A programs/destination.py that runs."""
 
     mode: str
     process: subprocess.Popen[str]
+    _has_come: bool = False
+    _told: dict[str, int] | None = None
 
     def wait_for_first(self) -> None:
         """Until a copy has come: a replayer that stands back needs a while to start, where others are busy."""
+        if self._has_come:
+            return
         assert self.process.stdout is not None
         assert select.select([self.process.stdout], [], [], PATIENCE_SECONDS)[0], "no copy has come"
         assert self.process.stdout.readline() == "first\n", "the destination has ended"
+        self._has_come = True
 
     def account(self) -> dict[str, int]:
-        """Its own, once the launcher has ended: what has `arrived` whole, and how many answers were `begun`."""
-        self.process.terminate()
-        told, _ = self.process.communicate(timeout=PATIENCE_SECONDS)
-        return {name: int(count) for name, count in json.loads(told.splitlines()[-1]).items()}
+        """Its own, once the launcher has ended: what has `arrived` whole, how many answers were `begun`, and of how
+        many bytes the `longest` was."""
+        if self._told is None:
+            self.process.terminate()
+            told, _ = self.process.communicate(timeout=PATIENCE_SECONDS)
+            self._told = {name: int(count) for name, count in json.loads(told.splitlines()[-1]).items()}
+        return self._told
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The app of the scenarios: answers every request after a little processor time, ends in good order at SIGTERM.
 
 `app.py [--work-us N] [--wait-ms N] [--port N] [--hold-mib N]`: N microseconds of processor and N milliseconds of
-waiting before each answer, and N MiB in use; `/large` and `/bytes/N` are large ones, `/events` has no end until SIGTERM,
+waiting before each answer, and N MiB in use; `/large` and `/bytes/N` are large ones, `/events` has no end until then,
 and `/discard` throws a body away. At SIGTERM it closes its listener, answers what comes on the connections that there
 are, with `Connection: close`, ends each stream of events with a last one, closes those on which nothing comes within
 0.3 s, sends large answers to their end, and exits with 0.

@@ -1,7 +1,7 @@
 """A destination that misbehaves: `destination.py MODE [--port N] [--tls CERTIFICATE-AND-KEY]`; prints its port.
 
 It prints `first` when the first whole request has come. SIGTERM ends it, and it prints its own account, as JSON: how
-many whole requests have `arrived`, and how many answers it has `begun`.
+many whole requests have `arrived`, how many answers it has `begun`, and of how many bytes the `longest` one was so far.
 
 well      answers 200 at once            errors    answers 500 at once
 hang      reads, never answers           deaf      accepts, never reads
@@ -42,7 +42,7 @@ class Misbehaviour:
         self._mode = mode
         self._seconds = seconds
         self._busy_until = 0.0
-        self.arrived = self.begun = 0
+        self.arrived = self.begun = self.longest = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -86,9 +86,12 @@ class Misbehaviour:
             if self._mode == "endless":
                 writer.write(b"\r\n")
             piece = _PIECE if self._mode == "endless" else _LINE
+            nbytes = 0
             while True:
                 writer.write(piece)
                 await writer.drain()
+                nbytes += len(piece)
+                self.longest = max(self.longest, nbytes)
                 await asyncio.sleep(self._seconds_ahead(len(piece)))
         writer.write(_ERROR if self._mode == "errors" else _OK)
 
@@ -115,7 +118,8 @@ async def main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, is_asked_to_end.set)
     print(server.sockets[0].getsockname()[1], flush=True)
     await is_asked_to_end.wait()
-    print(json.dumps({"arrived": behaviour.arrived, "begun": behaviour.begun}), flush=True)
+    names = ("arrived", "begun", "longest")
+    print(json.dumps({name: getattr(behaviour, name) for name in names}), flush=True)
     os._exit(0)  # whatever is still under way
 
 
