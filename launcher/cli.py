@@ -13,8 +13,8 @@ from launcher.app_command import stay
 from launcher.environment import original_environ
 from launcher.executable import CannotStart, execute
 from launcher.launcher_options import LauncherOptions
-from launcher.log import log, printable
-from launcher.options import Reading, UsageError, help_text, read
+from launcher.log import log
+from launcher.options import Reading, UsageError, declared, help_text, read
 
 if TYPE_CHECKING:
     from launcher.plan import Plan
@@ -44,27 +44,23 @@ def main() -> int:
     """Runs what `sys.argv` asks for. The exit status."""
     _fill_standard_descriptors()
     try:
-        status = _run(sys.argv[1:])
-        sys.stdout.flush()
-        return status
+        return _run(sys.argv[1:])
     except UsageError as error:
-        print(f"Error: {printable(str(error))}", file=sys.stderr)
+        log.error(str(error))
         return _WRONG_USAGE
     except CannotStart as error:
-        print(f"Error: {printable(str(error))}", file=sys.stderr)
+        log.error(str(error))
         return error.status
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except Exception as error:  # before the app is started, whoever called us can still run it by itself
+    except Exception:  # before the app is started, whoever called us can still run it by itself
         if not itself.app_was_started():
-            if isinstance(error, BrokenPipeError):  # nobody reads our help or plan to its end
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                return 0
             raise
-        from traceback import print_exc
+        from traceback import format_exc
 
-        print_exc()
-        print(f"Error: a defect of {PROGRAM} has ended it; please report what is above", file=sys.stderr)
+        for line in format_exc().splitlines():
+            log.tell(line)
+        log.error(f"a defect of {PROGRAM} has ended it; please report what is above")
         return _DEFECT
     finally:
         log.close()
@@ -90,41 +86,20 @@ def _run(argv: Sequence[str]) -> int:
     environ = original_environ()
     reading = read(LauncherOptions, ["--help"] if argv[:1] == ["-h"] else argv, environ)
     options = reading.values
-    if options.help:
-        print(_HELP_HEAD, help_text(LauncherOptions), _HELP_TAIL, sep="\n")
-        return 0
-    if options.version:
-        print(PROGRAM, __version__)
-        return 0
-    if options.report or options.html or options.check:
-        return _report(reading, environ)
-    if options.status or options.control or options.watch or options.pid:
-        return _operate(reading, environ)
-    for name in ("build", "offline", "json"):
-        if getattr(options, name) and not options.dry_run:
-            raise UsageError(f"--{name} needs --dry-run{', --status or --report' if name == 'json' else ''} beside it")
-    if not reading.command and not options.dry_run:
+    if _starts_nothing(options):
+        from launcher.printing import printed
+
+        return printed(lambda: _answer(reading, environ))
+    if not reading.command:
         raise UsageError(f"no COMMAND to start; usage: {PROGRAM} [OPTIONS] [--] COMMAND [ARG...]")
-
-    if options.build and not reading.command:
-        if options.json:
-            raise UsageError("--json has no form for the review of a Procfile, which --build without COMMAND is")
-        from launcher.review import review_procfile
-
-        return review_procfile(environ)
-
     from launcher.plan import Mode, make_plan  # not needed for the above
 
     plan = make_plan(reading, environ)
     log.hide(plan.secrets)
     log.is_quiet = options.quiet
-    if options.dry_run:
-        from launcher.dry_run.text import print_plan
-
-        return print_plan(plan, reading.command)
     if plan.problems and options.strict:
         for problem in plan.problems:
-            print(f"Error: {printable(log.masked(problem))}", file=sys.stderr)
+            log.error(problem)
         return _WRONG_USAGE
     for warning in plan.warnings:
         log("configuration", level="warning", warning=warning)
@@ -140,6 +115,43 @@ def _run(argv: Sequence[str]) -> int:
             _tell_damage(error, environ)
             _run_alone(plan, reading.command)
     return _run_behind_relay(plan, reading.command)
+
+
+# ---- what starts nothing -------------------------------------------------------------------------------------------
+
+
+def _starts_nothing(options: LauncherOptions) -> bool:
+    return any(getattr(options, name) for name, option in declared(LauncherOptions).items() if option.starts_nothing)
+
+
+def _answer(reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> int:
+    """Prints what is asked for. The exit status."""
+    options = reading.values
+    if options.help:
+        print(_HELP_HEAD, help_text(LauncherOptions), _HELP_TAIL, sep="\n")
+        return 0
+    if options.version:
+        print(PROGRAM, __version__)
+        return 0
+    if options.report or options.html or options.check:
+        return _report(reading, environ)
+    if options.status or options.control or options.watch or options.pid:
+        return _operate(reading, environ)
+    for name in ("build", "offline", "json"):
+        if getattr(options, name) and not options.dry_run:
+            raise UsageError(f"--{name} needs --dry-run{', --status or --report' if name == 'json' else ''} beside it")
+    if options.build and not reading.command:
+        if options.json:
+            raise UsageError("--json has no form for the review of a Procfile, which --build without COMMAND is")
+        from launcher.review import review_procfile
+
+        return review_procfile(environ)
+    from launcher.dry_run.text import print_plan
+    from launcher.plan import make_plan
+
+    plan = make_plan(reading, environ)
+    log.hide(plan.secrets)
+    return print_plan(plan, reading.command)
 
 
 def _operate(reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> int:
@@ -179,6 +191,9 @@ def _report(reading: Reading[LauncherOptions], environ: Mapping[str, str]) -> in
 def _port_asked_for(reading: Reading[LauncherOptions]) -> int | None:
     """--port tells launchers apart; the variable PORT is the app's here, and says nothing of which is meant."""
     return reading.values.port if reading.given.get("port") == "option" else None
+
+
+# ---- what starts the app -------------------------------------------------------------------------------------------
 
 
 def _run_behind_relay(plan: Plan, command: Sequence[str]) -> int:

@@ -94,15 +94,18 @@ def missing_interpreter(path: str, environ: Mapping[str, str]) -> str | None:
 def execute(argv: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
     """Becomes the command. Raises CannotStart."""
     executable = find_executable(argv, environ)
-    for name in _IGNORED_BY_PYTHON:
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    ignored = [number for name in _IGNORED_BY_PYTHON if (number := getattr(signal, name, None)) is not None]
+    ignored = [number for number in ignored if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execve(executable.path, executable.argv, environ)
     except OSError as error:
         script = as_shell_script(executable, error)
         os.execve(script.path, script.argv, environ)
+    finally:  # it can't be executed: that must be told, even where nobody reads it
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def as_shell_script(executable: Executable, error: OSError) -> Executable:

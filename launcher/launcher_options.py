@@ -39,18 +39,18 @@ def _cpu_percent(text: str) -> float | None:
         return None
     value = o.number(text.strip().removesuffix("%").rstrip())
     if value is None or not 0 <= value <= 100_000:
-        raise ValueError(f"a percentage of one core such as 50 or 200, 0, or none, not {text!r}")
+        raise ValueError(f"a percentage of one core such as 50 or 200, 0, or none, not {o.quoted(text)}")
     return value or None
 
 
 def _host(text: str) -> str:
     if not re.fullmatch(r"[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", text):
-        raise ValueError(f"an address such as 0.0.0.0, 127.0.0.1 or ::, not {text!r}")
+        raise ValueError(f"an address such as 0.0.0.0, 127.0.0.1 or ::, not {o.quoted(text)}")
     return text
 
 
 def _socket_path(text: str) -> str:
-    if len(text.encode()) > 107:  # unix(7): sun_path
+    if len(text.encode("utf-8", "surrogateescape")) > 107:  # unix(7): sun_path; any bytes make a path
         raise ValueError("a path of at most 107 bytes")
     return text
 

@@ -111,6 +111,18 @@ class Logger:
             return  # it is closed: there is nobody to tell
         self._dropped += bool(line)
 
+    def tell(self, line: str) -> None:
+        """Writes a line for people at once, masked and without what a terminal obeys. Never raises: where standard
+        error takes nothing there is nobody to tell, and the exit status must be what it would have been."""
+        try:
+            self._write_all(printable(self.masked(line)).encode(errors="backslashreplace") + b"\n")
+        except OSError:
+            pass
+
+    def error(self, text: str) -> None:
+        """Tells `Error: text`."""
+        self.tell(f"Error: {text}")
+
     def close(self, timeout_seconds: float = 0.5) -> None:
         """Waits for the last lines, but not for a standard error that is stuck."""
         if self._thread is not None:

@@ -164,7 +164,15 @@ def help_text(cls: type[Any], *, width: int = 80) -> str:
 
 # ---- converters: text -> value; a ValueError completes the sentence "--flag must be ..." -------------------------
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE | re.ASCII)
+_MOST_QUOTED = 60
+
+
+def quoted(text: str) -> str:
+    """A value that was refused, in quotes, cut where it is long."""
+    return repr(text if len(text) <= _MOST_QUOTED else text[:_MOST_QUOTED] + "…")
+
+
+_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*([kmgt]?)(i?)b?", re.IGNORECASE | re.ASCII)
 _SIZE_EXPONENT = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
@@ -173,7 +181,7 @@ def size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     value = int(float(match[1]) * 1024 ** _SIZE_EXPONENT[match[2].lower()]) if match else 0
     if not 1 <= value <= 2**50:
-        raise ValueError(f"a size such as 16MiB, not {text!r}")
+        raise ValueError(f"a size such as 16MiB, not {quoted(text)}")
     return value
 
 
@@ -194,7 +202,7 @@ def percent(text: str) -> float:
     """0 to 100, with or without a percent sign."""
     value = number(text.strip().removesuffix("%").rstrip())
     if value is None or not 0 <= value <= 100:
-        raise ValueError(f"a percentage from 0 to 100, not {text!r}")
+        raise ValueError(f"a percentage from 0 to 100, not {quoted(text)}")
     return value
 
 
@@ -202,7 +210,7 @@ def per_second(text: str) -> float:
     """More than 0, at most a million, a second: `50`, `0.5`, `50/s`."""
     value = number(text.strip().removesuffix("/s"))
     if value is None or not 0 < value <= 1_000_000:
-        raise ValueError(f"a number a second, more than 0 and at most a million, not {text!r}")
+        raise ValueError(f"a number a second, more than 0 and at most a million, not {quoted(text)}")
     return value
 
 
@@ -210,23 +218,23 @@ def seconds(text: str) -> float:
     """0 to 86400 (a day), in seconds: `60`, `0.5`, `60s`."""
     value = number(text.strip().removesuffix("s"))
     if value is None or not 0 <= value <= 86400:
-        raise ValueError(f"a number of seconds from 0 to 86400, not {text!r}")
+        raise ValueError(f"a number of seconds from 0 to 86400, not {quoted(text)}")
     return value
 
 
 def port(text: str) -> int:
     """1 to 65535."""
     stripped = text.strip()
-    if not (stripped.isascii() and stripped.isdigit() and 1 <= int(stripped) <= 65535):
-        raise ValueError(f"a port from 1 to 65535, not {text!r}")
+    if not (re.fullmatch(r"[0-9]{1,5}", stripped) and 1 <= int(stripped) <= 65535):
+        raise ValueError(f"a port from 1 to 65535, not {quoted(text)}")
     return int(stripped)
 
 
 def process_id(text: str) -> int:
     """1 to 2**22, the most that Linux counts to (proc(5), pid_max)."""
     stripped = text.strip()
-    if not (stripped.isascii() and stripped.isdigit() and len(stripped) <= 7 and 1 <= int(stripped) <= 2**22):
-        raise ValueError(f"a process's number, not {text!r}")
+    if not (re.fullmatch(r"[0-9]{1,7}", stripped) and 1 <= int(stripped) <= 2**22):
+        raise ValueError(f"a process's number, not {quoted(text)}")
     return int(stripped)
 
 
@@ -237,7 +245,7 @@ def boolean(text: str) -> bool:
         return True
     if word in ("false", "0", "no", "off"):
         return False
-    raise ValueError(f"true or false, not {text!r}")
+    raise ValueError(f"true or false, not {quoted(text)}")
 
 
 _MOST_COUNTED = 10_000
@@ -246,14 +254,14 @@ _MOST_COUNTED = 10_000
 def count(text: str) -> int:
     """0 to 10000."""
     if not re.fullmatch(r"[0-9]{1,5}", text.strip(), re.ASCII) or int(text) > _MOST_COUNTED:
-        raise ValueError(f"a number from 0 to {_MOST_COUNTED}, not {text!r}")
+        raise ValueError(f"a number from 0 to {_MOST_COUNTED}, not {quoted(text)}")
     return int(text)
 
 
 def ignorable(text: str) -> str:
     """What a comparison leaves out: a path in JSON such as `$.items[].id`, or a header's name."""
     if not re.fullmatch(r"\$[^\s]{0,200}", text) and not _HEADER_NAME.fullmatch(text.removeprefix("header:")):
-        raise ValueError(f"a path in JSON such as $.items[].id, or a header's name, not {text!r}")
+        raise ValueError(f"a path in JSON such as $.items[].id, or a header's name, not {quoted(text)}")
     return text
 
 
@@ -263,9 +271,10 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # a token: RFC 9110 
 def header_name(text: str) -> str:
     """A field name, RFC 9110 §5.1."""
     if "," in text:
-        raise ValueError(f"one header's name: several stand with spaces between them in the variable, not {text!r}")
+        several = "several stand with spaces between them in the variable"
+        raise ValueError(f"one header's name: {several}, not {quoted(text)}")
     if not _HEADER_NAME.fullmatch(text):
-        raise ValueError(f"a header's name such as Cookie, not {text!r}")
+        raise ValueError(f"a header's name such as Cookie, not {quoted(text)}")
     return text
 
 

@@ -1,15 +1,17 @@
 """Text for people, on a terminal or in a log: rows of a label and a text, at most 80 columns wide.
 
 Colour only on a terminal that has it (NO_COLOR: no-color.org). What comes from outside can't move the cursor, hide or
-reorder what is printed: its control characters are escaped. Secrets that the log hides are hidden here, too.
+reorder what is printed: its control characters are escaped. Secrets that the log hides are hidden here, too. Who stops
+reading has seen enough; a disk that is full is told, and gives status 1.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import textwrap
-from collections.abc import Mapping
-from typing import TextIO
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
 
 from launcher.log import log, printable
 
@@ -29,6 +31,63 @@ def plain(text: str) -> str:
 def has_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """On a terminal that has it, unless NO_COLOR is set."""
     return stream.isatty() and environ.get("TERM", "dumb") != "dumb" and not environ.get("NO_COLOR")
+
+
+class CannotPrint(Exception):
+    """Standard output takes nothing, and not because nobody reads it."""
+
+
+class _Output:
+    """A stream whose reader may go: what is written then is thrown away, and `is_read` is false."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.is_read = True
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._give_up(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self.is_read = False
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, self._stream.fileno())  # for what is buffered, which Python would try to write at its end
+        os.close(nothing)
+        if not isinstance(error, BrokenPipeError):
+            raise CannotPrint(error.strerror)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def printed(action: Callable[[], int]) -> int:
+    """Does what prints to standard output. Its exit status; 1 where that can't be written, which a line then tells."""
+    before = sys.stdout
+    sys.stdout = output = _Output(before)
+    try:
+        output.reconfigure(errors="backslashreplace")  # a terminal's encoding may be any
+        status = action()
+        output.flush()
+        return status
+    except CannotPrint as error:
+        log.error(f"standard output can't be written: {error}")
+        return 1
+    finally:
+        sys.stdout = before
+
+
+def is_read() -> bool:
+    """Whether what was printed so far has gone somewhere: who prints without end may stop where it has not."""
+    return getattr(sys.stdout, "is_read", True)
 
 
 class Printer:

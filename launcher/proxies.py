@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
@@ -83,8 +84,8 @@ def _excludes(entry: str, host: str, port: int) -> bool:
     if not entry or entry == "*":
         return bool(entry)
     name, colon, digits = entry.rpartition(":")
-    if colon and digits.isdigit() and (name.endswith("]") or ":" not in name):
-        if int(digits) != port:
+    if colon and re.fullmatch(r"[0-9]+", digits) and (name.endswith("]") or ":" not in name):
+        if digits.lstrip("0") != str(port):
             return False
         entry = name
     entry = entry.strip("[]")

@@ -6,7 +6,6 @@ Exit status 0; 1 if there is no launcher or no comparison, or if a check does no
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from launcher.comparison.checks import parse_checks
 from launcher.comparison.text import report_lines
 from launcher.comparison.verdict import Verdict
 from launcher.control.operate import Wanted, choose, told
+from launcher.log import log
 from launcher.options import UsageError
 from launcher.status import escaped
 
@@ -46,7 +46,7 @@ def show_report(
                 is_good = is_good and holds
                 value = f"{each.value(verdict, candidate):.6g}"
                 word = "ok" if holds else "FAILED"
-                print(escaped(f"{word}: {candidate.name}: {each.text} ({value})"), file=sys.stderr)
+                log.tell(f"{word}: {candidate.name}: {each.text} ({value})")
         return 0 if is_good else 1
 
     return told(show)

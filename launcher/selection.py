@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from launcher.gor.values import regular_expression
 from launcher.http_grammar import METHODS
-from launcher.options import header_name
+from launcher.options import header_name, quoted
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # RFC 9110 §9.2.1 has TRACE, too, which hardly an app answers
 
@@ -55,7 +55,7 @@ def parse_methods(text: str) -> tuple[str, ...]:
         return ()
     methods = [method for word in words for method in (SAFE_METHODS if word == "SAFE" else (word,))]
     if not methods or not all(method.encode("ascii", "replace") in METHODS for method in methods):
-        raise ValueError(f"safe, all, or methods of HTTP's such as GET,HEAD,POST, not {text!r}")
+        raise ValueError(f"safe, all, or methods of HTTP's such as GET,HEAD,POST, not {quoted(text)}")
     return tuple(dict.fromkeys(methods))
 
 
@@ -71,13 +71,13 @@ def parse_sample_by(text: str) -> SampleBy:
     """`cookie:NAME`, `header:NAME` or `client`."""
     kind, colon, name = text.strip().partition(":")
     if kind not in _KINDS or bool(colon) != (kind != "client"):
-        raise ValueError(f"cookie:NAME, header:NAME or client, not {text!r}")
+        raise ValueError(f"cookie:NAME, header:NAME or client, not {quoted(text)}")
     if not colon:
         return SampleBy(kind)
     try:
         return SampleBy(kind, header_name(name))  # RFC 6265 §4.1.1: a cookie's name is a token, too
     except ValueError:
-        raise ValueError(f"{kind}: and a {kind}'s name behind it, not {text!r}") from None
+        raise ValueError(f"{kind}: and a {kind}'s name behind it, not {quoted(text)}") from None
 
 
 # ---- judging -------------------------------------------------------------------------------------------------------

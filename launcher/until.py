@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from launcher.options import quoted
+
 # ISO 8601, extended format; RFC 3339 §5.6 allows the space.
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d)?)(?:([Zz])|([+-]\d\d)(?::?(\d\d))?)?", re.ASCII)
 _DURATION = re.compile(
@@ -65,4 +67,4 @@ def _unix_time(match: re.Match[str], text: str) -> float:
 
 
 def _expected(text: str) -> str:
-    return f"a time such as 2026-12-01T18:00Z, or a duration such as 30m, 2h or 1d, not {text!r}"
+    return f"a time such as 2026-12-01T18:00Z, or a duration such as 30m, 2h or 1d, not {quoted(text)}"

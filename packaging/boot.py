@@ -141,7 +141,7 @@ def read_words(words, environment):
 
 
 def is_port(text):
-    return bool(text) and not text.strip("0123456789") and 1 <= int(text) <= 65535
+    return 0 < len(text) <= 5 and not text.strip("0123456789") and 1 <= int(text) <= 65535
 
 
 def execute(command, environment):
@@ -149,8 +149,9 @@ def execute(command, environment):
     import errno
     import signal
 
-    for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores them, and its heir would
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    ignored = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, and its heir would
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
     status, failure = NOT_FOUND, command[0] + ": not found"
     folders = [""] if "/" in command[0] else os.environ.get("PATH", os.defpath).split(os.pathsep)
     for folder in folders:
@@ -162,6 +163,8 @@ def execute(command, environment):
                 os.execve("/bin/sh", ["/bin/sh", path] + command[1:], environment)
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 status, failure = CANNOT_EXECUTE, "%s: %s" % (path, error.strerror)
+    for number in ignored:  # who can't be told must not end us
+        signal.signal(number, signal.SIG_IGN)
     give_up(status, failure)
 
 

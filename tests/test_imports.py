@@ -73,7 +73,7 @@ REPLAY_MAY_IMPORT = {
     "framing", "options", "counters", "records", "gor.flags", "gor.flag_table", "gor.values", "destinations",
     "replay_protocol", "go_regexp", "account_lines", "log", "memory", "poller", "copied_head", "listen_address",
     "sockets", "addresses", "latencies", "child", "executable", "feed", "mirror_queue", "output_lines", "fnv1a",
-    "proxies", "tls_trust", "news_lines", "comparison", "compared", "roles", "trio_import",
+    "proxies", "tls_trust", "news_lines", "comparison", "compared", "roles", "trio_import", "printing",
 }  # fmt: skip
 
 

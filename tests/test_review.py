@@ -129,10 +129,10 @@ def test_a_procfile_that_says_nothing_of_the_word(review, procfile, status, star
 
 
 @pytest.mark.parametrize("flag", ["--build", "--offline"])
-def test_what_belongs_to_a_dry_run_is_refused_without_it(flag, monkeypatch, capsys):
+def test_what_belongs_to_a_dry_run_is_refused_without_it(flag, monkeypatch, capfd):
     monkeypatch.setattr(cli.sys, "argv", ["start-traffic-duplicator", flag, "app"])
     assert cli.main() == 2
-    assert capsys.readouterr().err == f"Error: {flag} needs --dry-run beside it\n"
+    assert capfd.readouterr().err == f"Error: {flag} needs --dry-run beside it\n"
 
 
 def test_a_dry_run_for_a_build_looks_neither_for_the_command_nor_for_ports(monkeypatch, capsys, tmp_path):
@@ -150,8 +150,8 @@ def test_a_defect_before_the_app_is_started_is_the_caller_s_to_mend(monkeypatch)
         cli.main()
 
 
-def test_a_defect_after_the_app_was_started_ends_with_a_status_of_its_own(monkeypatch, capsys):
+def test_a_defect_after_the_app_was_started_ends_with_a_status_of_its_own(monkeypatch, capfd):
     monkeypatch.setattr(cli, "_run", lambda argv: 1 / 0)
     monkeypatch.setattr(itself, "_app_was_started", True)
     assert cli.main() == 70
-    assert "Error: a defect of start-traffic-duplicator has ended it; " in capsys.readouterr().err
+    assert "Error: a defect of start-traffic-duplicator has ended it; " in capfd.readouterr().err

@@ -16,7 +16,8 @@ from typing import Any
 from launcher.control.client import Gone, Launcher, NoAnswer, find_launchers
 from launcher.control.watch import watch
 from launcher.control.words import Change
-from launcher.printing import has_colour
+from launcher.log import log
+from launcher.printing import has_colour, is_read
 from launcher.status import Line, duration, escaped, rendered, status_lines
 
 _FIGURES_VERSION = 1  # of snapshot.py; tests hold the two together, for that one needs trio
@@ -65,14 +66,16 @@ def control(change: Change, wanted: Wanted, environ: Mapping[str, str]) -> int:
 
 def told(action: Callable[[], int | None]) -> int:
     """Does it; its exit status, 0 if it says none, or 1 and a line on standard error if it can't be done."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal's encoding may be any
     try:
         return action() or 0
     except (CannotOperate, NoAnswer) as error:
-        print("Error: " + "\n".join(map(escaped, str(error).split("\n"))), file=sys.stderr)
+        first, *others = str(error).split("\n")
+        log.error(first)
+        for line in others:
+            log.tell(line)
         return 1
     except (KeyError, TypeError, ValueError, AttributeError):
-        print("Error: the launcher that runs speaks of other figures: ask it with its own release", file=sys.stderr)
+        log.error("the launcher that runs speaks of other figures: ask it with its own release")
         return 1
 
 
@@ -81,7 +84,7 @@ def _repeat(action: Callable[[], None], *, again: bool) -> None:
 
     try:
         action()
-        while again:
+        while again and is_read():
             time.sleep(1)
             action()
     except KeyboardInterrupt:

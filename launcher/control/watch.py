@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from launcher.printing import CannotPrint, is_read
 from launcher.status import Line, rendered
 
 _INTERVAL_SECONDS = 1.0
@@ -31,7 +32,7 @@ def watch(next_lines: Callable[[], list[Line]], *, colour: bool) -> None:
     lines: list[Line] = []
     try:
         with _screen():
-            while True:
+            while is_read():
                 lines = next_lines()
                 _draw(lines, colour=colour)
                 time.sleep(_INTERVAL_SECONDS)
@@ -44,7 +45,7 @@ def watch(next_lines: Callable[[], list[Line]], *, colour: bool) -> None:
 
 def _print_blocks(next_lines: Callable[[], list[Line]]) -> None:
     with suppress(KeyboardInterrupt):
-        while True:
+        while is_read():
             block = [rendered(line, colour=False) for line in next_lines()]
             print(time.strftime("---- %Y-%m-%d %H:%M:%S %z"), *block, sep="\n", flush=True)
             time.sleep(_INTERVAL_SECONDS)
@@ -84,6 +85,6 @@ def _stop(_: int, __: FrameType | None) -> None:
 
 
 def _write(text: str) -> None:
-    with suppress(OSError):  # the terminal has gone
+    with suppress(CannotPrint):  # the terminal has gone
         sys.stdout.write(text)
         sys.stdout.flush()

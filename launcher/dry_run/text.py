@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 import sys
 from collections.abc import Sequence
@@ -32,8 +31,6 @@ from launcher.printing import Printer
 
 def print_plan(plan: Plan, command: Sequence[str]) -> int:
     """Prints the plan for `command`, as it was given. 0 if all is fine, 1 if there is a problem."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
     report = examine(plan, command)
     if plan.options.json:
         from launcher.dry_run.as_json import as_json

@@ -21,6 +21,7 @@ _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|
 _SIZE_UNIT = {"": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3, "tb": 1024**4}
 _MAX_SECONDS = 2**63 / 1e9  # Go counts nanoseconds in 64 bits
 _MAX_INT = 2**31 - 1
+_MOST_DIGITS = 100
 _MAX_SIZE = 2**50
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")  # Go's strconv.ParseBool
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
@@ -40,6 +41,8 @@ def integer(text: str) -> int:
         raise ValueError("a whole number")
     sign, digits = match[1], match[2].lower()
     base = 10 if digits == "0" or digits[0] != "0" else {"x": 16, "b": 2}.get(digits[1], 8)
+    if base == 10:
+        digits = digits[:_MOST_DIGITS]  # more are beyond all bounds as well, and beyond what Python reads
     return int(sign + re.sub(r"^0[xbo]_?|_", "", digits), base)
 
 

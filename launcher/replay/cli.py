@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from launcher import options as o
-from launcher.log import log, printable
+from launcher.log import log
 from launcher.options import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -38,10 +37,9 @@ def main(argv: Sequence[str]) -> int:
 
     try:
         if {"--help", "-help", "-h"} & set(argv):
-            from launcher.replay.help import help_text
+            from launcher.printing import printed
 
-            print(help_text(), end="")
-            return 0
+            return printed(_print_help)
         if argv[:1] == ["--launcher-pipe"]:
             return _replay(_launcher_pipe(argv))
         return _replay_by_hand(argv)
@@ -53,8 +51,15 @@ def main(argv: Sequence[str]) -> int:
         log.close()
 
 
+def _print_help() -> int:
+    from launcher.replay.help import help_text
+
+    print(help_text(), end="")
+    return 0
+
+
 def _refuse(error: Exception, status: int) -> int:
-    print(f"Error: {printable(log.masked(str(error)))}", file=sys.stderr)
+    log.error(str(error))
     return status
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import base64
 import json
 import os
-import sys
 import tempfile
 from typing import Any
 
+from launcher.log import log
 from launcher.replay.comparison.answers import Answer
 
 MAX_FILE_BYTES = 256 * 1024**2
@@ -43,12 +43,12 @@ class KeptPairs:
             self._write(line)
         except OSError as error:
             self._left = 0
-            print(f"--keep-bodies: no more pairs can be kept: {error.strerror}", file=sys.stderr)
+            log.tell(f"--keep-bodies: no more pairs can be kept: {error.strerror}")
 
     def _write(self, line: bytes) -> None:
         if self._fd < 0:
             self._fd, path = tempfile.mkstemp(prefix="traffic-duplicator-pairs-", suffix=".jsonl")  # 0600
-            print(f"--keep-bodies: pairs that differ are written to {path}", file=sys.stderr)
+            log.tell(f"--keep-bodies: pairs that differ are written to {path}")
         while line:
             line = line[os.write(self._fd, line) :]
 

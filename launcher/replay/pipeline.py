@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import os
 import ssl
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from launcher.log import log
 from launcher.poller import Poller
 from launcher.proxies import UnusableProxy
 from launcher.replay.account import AccountPipe
@@ -56,7 +56,7 @@ async def run_under_launcher(account_fd: int) -> int:
             settings = understand(told)
             await Pipeline(settings, account).run(source, settings.exit_after or math.inf)
     except FrameError as error:
-        print(f"Error: the launcher's pipe makes no sense: {error}", file=sys.stderr)
+        log.error(f"the launcher's pipe makes no sense: {error}")
         return 1
     return 0
 
@@ -78,7 +78,7 @@ def build_outputs(
     has_takers = bool(settings.middleware) or any(output.tally.takes_responses for output in outputs)
     is_tracked = settings.tracks_responses and has_takers
     if settings.tracks_responses and not is_tracked:
-        print("--output-http-track-response changes nothing: there is no output that takes answers", file=sys.stderr)
+        log.tell("--output-http-track-response changes nothing: there is no output that takes answers")
     for each in settings.http_outputs:
         queue = RecordQueue(settings.queue_bytes, each.max_waiting)
         connector = Connector(poller, resolver, _route(each, tls))
@@ -102,7 +102,7 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         return None
     context, said = tls_context(verifies=https[0].verifies)  # the option is for all of them
     if said:
-        print(said, file=sys.stderr)
+        log.tell(said)
     return context
 
 
@@ -148,7 +148,7 @@ class Pipeline:
         self._settings = settings
         self._account = account
         for note in settings.notes:
-            print(note, file=sys.stderr)
+            log.tell(note)
         self._poller = Poller()
         self._comparing = _comparing(settings)
         self._outputs: Sequence[Output] = build_outputs(

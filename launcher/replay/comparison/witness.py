@@ -5,8 +5,7 @@ A defect in the comparison is said once, and ends the comparison, not the copies
 
 from __future__ import annotations
 
-import sys
-
+from launcher.log import log
 from launcher.replay.comparison.answers import Answer
 from launcher.replay.comparison.recorder import Comparison
 from launcher.replay.outcomes import STATUS_CLASSES, Ended
@@ -28,7 +27,7 @@ class Wall:
         """The comparison has raised."""
         if not self.is_broken:
             self.is_broken = True
-            print(f"the comparison has failed, and ends: {error!r}", file=sys.stderr)
+            log.tell(f"the comparison has failed, and ends: {error!r}")
 
     def tick(self) -> None:
         """Once a second."""
