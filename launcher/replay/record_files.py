@@ -10,11 +10,16 @@ from __future__ import annotations
 import gzip
 import heapq
 import io
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from launcher.replay.record_format import Damaged, Record, RecordReader
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _READ_BYTES = 64 * 1024
 _WINDOW_BYTES = 4 * 1024 * 1024  # of each file that is open
@@ -40,7 +45,7 @@ def merged(paths: Sequence[str], depth: int) -> Iterator[tuple[int, Item]]:
     """
     waiting: list[tuple[int, int, str]] = []  # the first record's time, index; not opened yet
     for number, path in enumerate(paths):
-        first = _first_time(path) if len(paths) > 1 else 0
+        first = _first_time(path) if len(paths) > 1 and os.path.isfile(path) else 0  # what is no file is opened once
         heapq.heappush(waiting, (first, number, path))
     reading: _Heads = []
     while waiting or reading:
@@ -109,7 +114,28 @@ def _told(event: Record | Damaged, path: str) -> Item:
 def _bytes(path: str) -> Iterator[bytes]:
     """The file's bytes, or those of its gzip members. Raises OSError, zlib.error, and EOFError at a cut member."""
     with open(path, "rb") as file:
-        is_gzip = file.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
-        source: io.BufferedIOBase = gzip.GzipFile(fileobj=file) if is_gzip else file
+        start = file.read(len(_GZIP_MAGIC))  # all of it, however a pipe brings it
+        source: io.BufferedIOBase = io.BufferedReader(_Rejoined(start, file))
+        if start == _GZIP_MAGIC:
+            source = gzip.GzipFile(fileobj=source)
         while data := source.read1(_READ_BYTES):
             yield data
+
+
+class _Rejoined(io.RawIOBase):
+    """A file whose start was read already; a pipe can't go back."""
+
+    def __init__(self, start: bytes, rest: io.BufferedReader) -> None:
+        self._start = start
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        if not self._start:
+            return self._rest.readinto1(buffer)
+        with memoryview(buffer).cast("B") as room:
+            start, self._start = self._start[: len(room)], self._start[len(room) :]
+            room[: len(start)] = start
+        return len(start)

@@ -2,13 +2,15 @@
 
 A thread reads ahead, a few batches at most. Each record is due at a time that is reckoned from the first one's, so
 lateness does not add up; what is late is sent at once, but only as fast as the outputs take it: a file can wait (room).
-Only requests (type 1) are replayed; recorded answers are skipped, or compared where they are the baseline.
+Only requests (type 1) are replayed; recorded answers are skipped, or compared where they are the baseline. A pipe or a
+device is a file that is opened once, when it is its turn to be read.
 """
 
 from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import trio
@@ -29,13 +31,23 @@ _Batch = list[tuple[int, Item]]  # each with its file's index
 
 
 class FileInput:
-    """An Input: files that share one clock. `say` prints what a dry run found."""
+    """An Input: files that share one clock. `say` prints what a dry run found.
 
-    def __init__(self, settings: FileInputSettings, room: Room, say: Callable[[str], None] = print) -> None:
+    Inputs with the same `read_once` don't read the same pipe: it holds those that are read, by device and number.
+    """
+
+    def __init__(
+        self,
+        settings: FileInputSettings,
+        room: Room,
+        say: Callable[[str], None] = print,
+        read_once: set[tuple[int, int]] | None = None,
+    ) -> None:
         self.tally = InputTally(" ".join(f"--input-file {pattern}" for pattern, _ in settings.patterns))
         self._settings = settings
         self._room = room
         self._say = say
+        self._read_once = set() if read_once is None else read_once
         self.take_recorded: Receive | None = None  # for recorded answers, if they are compared
         self._paths: list[str] = []
         self._limiters: list[Limiter | None] = []  # of each path
@@ -44,8 +56,33 @@ class FileInput:
     def open(self) -> None:
         for pattern, limit in self._settings.patterns:
             paths = _paths(pattern)
+            for path in paths:
+                if error := self._fault(path):
+                    raise InputError(f"--input-file {path}: {error}")
             self._paths += paths
             self._limiters += [make_limiter(limit) if limit else None] * len(paths)  # one for all of the pattern
+
+    def _fault(self, path: str) -> str:
+        """Why the file can't be read, if so. Of a pipe nothing is read here: it would be lost."""
+        try:
+            found = os.stat(path)
+            if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+                with open(path, "rb") as file:
+                    file.read(1)
+                return ""
+        except OSError as error:
+            return (error.strerror or "error").lower()
+        if stat.S_ISSOCK(found.st_mode):
+            return "a socket can't be opened as a file"
+        if not os.access(path, os.R_OK):
+            return "permission denied"
+        if self._settings.is_looped:
+            return "a pipe or device is read only once: not with --input-file-loop"
+        identity = found.st_dev, found.st_ino
+        if identity in self._read_once:
+            return "a pipe or device is read only once: it is given twice"
+        self._read_once.add(identity)
+        return ""
 
     async def run(self, receive: Receive) -> None:
         if self._settings.is_dry_run:
@@ -152,15 +189,10 @@ def _paths(pattern: str) -> list[str]:
     paths = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
     if not paths:
         raise InputError(f"--input-file {pattern}: no file has this name or matches it")
-    for path in paths:
-        try:
-            with open(path, "rb") as file:
-                file.read(1)
-        except OSError as error:
-            raise InputError(f"--input-file {path}: {(error.strerror or 'error').lower()}") from None
     return paths
 
 
 def new_file_inputs(values: Sequence[str], single: Mapping[str, str], room: Room) -> list[FileInput]:
     """One input for all values that have the same speed."""
-    return [FileInput(settings, room) for settings in file_inputs(values, single)]
+    read_once: set[tuple[int, int]] = set()
+    return [FileInput(settings, room, read_once=read_once) for settings in file_inputs(values, single)]
