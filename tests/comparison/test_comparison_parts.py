@@ -19,6 +19,7 @@ from launcher.replay.comparison.bodies import Undecodable, decoded, is_ignored, 
 from launcher.replay.comparison.differences import Differences
 from launcher.replay.comparison.endpoints import Endpoints, shape_of
 from launcher.replay.comparison.headers import header, header_differences
+from launcher.replay.comparison.json_values import MAX_PARSED_BYTES, parsed
 from launcher.replay.comparison.judging import Ignored, judge
 from launcher.replay.comparison.pairing import Pairing
 from tests.comparison.answers import fill, new_comparison, record
@@ -232,6 +233,87 @@ def test_json_that_is_too_deep_to_parse_is_compared_by_its_bytes():
     one, two = (fill(comparison.new_answer(), body, headers={"Content-Type": "application/json"})
                 for body in (text, text + b" "))  # fmt: skip
     assert judge(one, two, Ignored()).body == {("body", "value")}
+
+
+def many(form, nbytes):
+    """An array of about so many bytes: `form` again and again, each `#` the element's number."""
+    elements = [form.replace("#", f"{number:x}") for number in range(nbytes // (len(form.replace("#", "00000")) + 1))]
+    return f"[{','.join(elements)}]".encode()
+
+
+# What takes many times its bytes of memory once it is parsed.
+SPITEFUL_JSON = {
+    "objects": lambda nbytes: many("{}", nbytes),
+    "arrays": lambda nbytes: many("[]", nbytes),
+    "arrays of one": lambda nbytes: many("[1]", nbytes),
+    "arrays in arrays": lambda nbytes: many("[[[[]]]]", nbytes),
+    "objects of one": lambda nbytes: many('{"a":1}', nbytes),
+    "objects of one, all keys other ones": lambda nbytes: many('{"#":1}', nbytes),
+    "objects in objects": lambda nbytes: many('{"a":{"a":{}}}', nbytes),
+    "keys": lambda nbytes: b"[{" + many('"#":0', nbytes)[1:-1] + b"}]",
+    "keys and texts": lambda nbytes: b"[{" + many('"#":"#"', nbytes)[1:-1] + b"}]",
+    "texts": lambda nbytes: many('"#"', nbytes),
+    "numbers": lambda nbytes: many("1e9", nbytes),
+    "digits": lambda nbytes: many("1", nbytes),
+    "a wide character": lambda nbytes: '["\N{ROCKET}{}"]'.replace("{}", "a" * nbytes).encode(),
+    "an escaped one": lambda nbytes: b'["\\ud83d\\ude80' + b"a" * nbytes + b'"]',
+    "wide characters": lambda nbytes: many('"\N{ROCKET}"', nbytes),
+    "characters": lambda nbytes: many('"\N{LATIN SMALL LETTER A WITH MACRON}"', nbytes),
+}
+
+
+@pytest.mark.parametrize("make", SPITEFUL_JSON.values(), ids=SPITEFUL_JSON)
+def test_what_parsed_json_takes_is_known_before(make):
+    content = make(500_000)
+    with traced_memory() as traced:
+        kept = parsed(content, MAX_PARSED_BYTES)
+        took = traced()[1]
+    assert kept
+    with pytest.raises(Undecodable):
+        parsed(content, took // 2)
+
+
+@pytest.mark.parametrize("value", [
+    {"items": [{"id": number, "name": "an item of the list", "price": 1.5} for number in range(9000)]},
+    [{"tags": ["a", f"b{number}"], "ok": True, "at": {"street": f"{number} High Street"}} for number in range(5000)],
+    [[number, number * 1.5, "2026-01-01T00:00:00Z", None] for number in range(9000)],
+])
+def test_what_apps_write_is_not_thought_to_take_more_than_it_does(value):
+    content = json.dumps(value).encode()
+    with traced_memory() as traced:
+        kept = parsed(content)
+        took = traced()[1]
+    assert parsed(content, took * 2) == kept
+
+
+@pytest.mark.parametrize("make", SPITEFUL_JSON.values(), ids=SPITEFUL_JSON)
+@pytest.mark.parametrize("nbytes", [300_000, 1_200_000])
+def test_no_json_takes_more_memory_than_the_replayer_may(make, nbytes):
+    """A gzip of 20 KB took 200 MB."""
+    comparison = new_comparison(max_bytes=(share := 1 << 22))
+    content = make(nbytes)
+    packed = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    for role in range(3):
+        said = content[:-1] + b" " * (role + 1) + content[-1:]
+        answer = fill(comparison.new_answer(), gzip.compress(said), headers=packed)
+        with traced_memory() as traced:
+            comparison.ended(role, record(1), answer)
+            took = traced()[1]
+    assert took < 8 * share
+
+
+def test_json_of_which_all_differs_is_looked_through_piece_by_piece():
+    one, two = ({str(key): value for key in range(40_000)} for value in (1, 1.5))
+    with traced_memory() as traced:
+        json_differences(one, two)
+        assert traced()[1] < 1_000_000
+
+
+def test_elements_in_another_order_are_found_without_a_copy_of_each():
+    one = [[number] for number in range(100_000)]
+    with traced_memory() as traced:
+        assert json_differences(one, one[::-1]) == {("$", "order")}
+        assert traced()[1] < 1_000_000
 
 
 @pytest.mark.parametrize(("coding", "pack"), [

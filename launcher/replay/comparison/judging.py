@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from launcher.comparison.report import TOLD
 from launcher.replay.comparison.answers import Answer
@@ -16,9 +16,9 @@ from launcher.replay.comparison.bodies import (
     is_ignored,
     is_json,
     json_differences,
-    parsed,
 )
 from launcher.replay.comparison.headers import header, header_differences
+from launcher.replay.comparison.json_values import MAX_PARSED_BYTES, parsed
 
 Difference = tuple[str, str]
 _NOTHING: frozenset[Difference] = frozenset()
@@ -68,8 +68,11 @@ def fair(candidate: Judgement, noise: Judgement) -> tuple[Judgement, Judgement]:
     return candidate._replace(body=_NOTHING, bodies=untold), noise._replace(body=_NOTHING, bodies=untold)
 
 
-def judge(baseline: Answer, other: Answer, ignored: Ignored, *, looks: bool = True) -> Judgement:
-    """How `other` differs from `baseline`. Unless it `looks`, bodies are not compared."""
+def judge(
+    baseline: Answer, other: Answer, ignored: Ignored, *, looks: bool = True, max_parsed_bytes: int = MAX_PARSED_BYTES
+) -> Judgement:
+    """How `other` differs from `baseline`. Unless it `looks`, bodies are not compared, and none is parsed that would
+    take more than about `max_parsed_bytes`: twice that is held, since the baseline's stays for the next."""
     if baseline.status != other.status or not other.status:
         if baseline.label == other.label:
             return Judgement()
@@ -79,13 +82,13 @@ def judge(baseline: Answer, other: Answer, ignored: Ignored, *, looks: bool = Tr
         return Judgement(headers=headers, bodies="skipped")
     if baseline.is_whole and other.is_whole and baseline.has_same_body(other):
         return Judgement(headers=headers, bodies="equal")
-    body, how = _body_differences(baseline, other)
+    body, how = _body_differences(baseline, other, max_parsed_bytes)
     if body and ignored.paths:
         body = {each for each in body if not is_ignored(each[0], ignored.paths)}
     return Judgement(headers=headers, body=body, bodies=how)
 
 
-def _body_differences(baseline: Answer, other: Answer) -> tuple[set[Difference], str]:
+def _body_differences(baseline: Answer, other: Answer, max_parsed_bytes: int) -> tuple[set[Difference], str]:
     if not (baseline.is_whole and other.is_whole):
         if baseline.is_whole != other.is_whole:
             return {("body", "length")}, "bytes"
@@ -104,7 +107,9 @@ def _body_differences(baseline: Answer, other: Answer) -> tuple[set[Difference],
     types = header(baseline.head, b"content-type"), header(other.head, b"content-type")
     if all(is_json(each) or not each for each in types) and _SNIFFED.match(one) and _SNIFFED.match(two):
         try:
-            return json_differences(_value(baseline, one), _value(other, two)), "json"
+            if baseline.value is None:  # parsed once, however many it is compared with
+                baseline.value = parsed(one, max_parsed_bytes)
+            return json_differences(baseline.value, parsed(two, max_parsed_bytes)), "json"
         except (ValueError, RecursionError):
             pass  # no JSON, or deeper than anything sensible
         except Undecodable:
@@ -126,10 +131,3 @@ def _content(answer: Answer) -> bytes | str:
         return decoded(body, header(answer.head, b"content-encoding"))
     except Undecodable as error:
         return str(error)
-
-
-def _value(answer: Answer, content: bytes) -> Any:
-    """Parsed once, however many it is compared with."""
-    if answer.value is None:
-        answer.value = parsed(content)
-    return answer.value

@@ -21,6 +21,7 @@ from launcher.replay.comparison.balances import BLOCK_SECONDS
 from launcher.replay.comparison.candidate import Candidate
 from launcher.replay.comparison.endpoints import Endpoints
 from launcher.replay.comparison.examples import ExampleMaker
+from launcher.replay.comparison.json_values import MAX_PARSED_BYTES
 from launcher.replay.comparison.judging import Ignored, Judgement, judge
 from launcher.replay.comparison.looking import Looking
 from launcher.replay.comparison.pairing import Pairing
@@ -37,7 +38,9 @@ KeepPair = Callable[[bytes, Answer, Answer], None]
 
 
 class Comparison:
-    """`names` are the compared outputs' roles, `destinations` how each may be shown."""
+    """`names` are the compared outputs' roles, `destinations` how each may be shown.
+
+    Answers that wait are held in `max_bytes`; while two bodies are compared, at most four times that is parsed."""
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Comparison:
         self._clock = clock
         draw = draw or random.Random()
         self.budget = Budget(max_bytes)
+        self._max_parsed_bytes = min(2 * max_bytes, MAX_PARSED_BYTES)
         roles: Roles = roles_of(names)
         self._baseline = names.index(roles.baseline) if roles.baseline else None
         self._noise = names.index(roles.noise_baseline) if roles.noise_baseline else None
@@ -131,7 +135,7 @@ class Comparison:
 
     def _judge(self, baseline: Answer, other: Answer, looks: bool) -> Judgement:
         began = self._clock()
-        judgement = judge(baseline, other, self._ignored, looks=looks)
+        judgement = judge(baseline, other, self._ignored, looks=looks, max_parsed_bytes=self._max_parsed_bytes)
         if judgement.bodies not in _QUICK:
             self._looking.spent(self._clock() - began)
         return judgement
