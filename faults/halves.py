@@ -12,11 +12,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from bench.loads import processor_ns
 from faults import account
+from faults.door import knocked_at
 from faults.scenario import BUFFER_BYTES, MIB, Place, Run, Scenario, Seen, Setup, app_command
 from tests.system.accounts import peak_resident_bytes, resident_bytes
 from tests.system.launched import PATIENCE_SECONDS, Launched, Product
@@ -99,7 +100,8 @@ def _drive(scenario: Scenario, run: Run, seen: Seen, rate: float) -> None:
     failed: list[BaseException] = []
     warm_seconds = 0.0 if run.place.is_quick else _WARM_SECONDS
     fault = threading.Thread(target=_guarded, args=(scenario, run, warm_seconds, failed), daemon=True)
-    with _client(run.port, scenario, rate, run.seconds, warm_seconds) as client:
+    door = knocked_at(run) if scenario.judges_door else nullcontext()
+    with door, _client(run.port, scenario, rate, run.seconds, warm_seconds) as client:
         fault.start()
         told = json.loads(client.communicate(timeout=run.seconds + _CLIENT_SECONDS)[0])
     if run.launched.is_running:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from faults.scenario import Scenario, Seen
@@ -13,6 +13,7 @@ RATIO, SPARE_MS = 1.2, 1.0  # p99 may be so much of the unmirrored run's, and so
 DETAIL = "; "  # behind what a scenario says: how often, how long
 _LONG_SECONDS = 60.0  # a scenario's time from which it is told
 _NONE = "–"
+_REFUSED = "ConnectionRefusedError"
 HEADING = (
     "| what goes wrong | clients' errors | p50 | p99 | its bound | max | memory | processor | end | |\n"
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
@@ -34,6 +35,7 @@ class Result:
             more = _errors(self.mirrored).total() - _errors(self.alone).total()
             if more > self.scenario.more_errors * len(self.mirrored):
                 found.append(f"clients met {more} more errors: {_told(_errors(self.mirrored))}")
+        found.extend(self._refused_more())
         if with_latency and self.scenario.judges_latency and self.alone:
             p99, bound = _median(self.mirrored, "p99"), self.p99_bound()
             if p99 is None or bound is None:
@@ -41,6 +43,24 @@ class Result:
             elif p99 > bound:
                 found.append(f"p99 is {p99:.2f} ms, and {bound:.2f} is its bound")
         return found
+
+    def _refused_more(self) -> Iterator[str]:
+        """Where the app ends, those who come again are; each of them may do so once more, or less."""
+        may_be = self._refused_alone()
+        if may_be is None:
+            return
+        refused = float(statistics.median(seen.refused.total() for seen in self.mirrored))
+        if refused > may_be + (self.scenario.connections if may_be else 0):
+            yield f"{refused:.0f} connections were refused, and {may_be:.0f} without the launcher"
+        others = {what for seen in self.mirrored for what in seen.refused} - {_REFUSED}
+        if others - {what for seen in self.alone for what in seen.refused}:
+            yield f"connections ended as {others}"
+
+    def _refused_alone(self) -> float | None:
+        """None where it is not known. Nobody is where the app goes on."""
+        if not (self.scenario.ends_with_app or self.scenario.app_may_fail):
+            return 0.0
+        return float(statistics.median(seen.refused.total() for seen in self.alone)) if self.alone else None
 
     def p99_bound(self) -> float | None:
         alone = _median(self.alone, "p99")
@@ -52,12 +72,14 @@ class Result:
         errors = _told(_errors(self.mirrored))
         if self.scenario.app_may_fail:
             errors += f" (alone: {_told(_errors(self.alone))})"
+        if self._refused_alone():
+            errors += f"; {_refused(self.mirrored)} then refused (alone: {_refused(self.alone)})"
         cells = [
             self._says(), errors, self._pair("p50"), self._pair("p99"),
             _figure(self.p99_bound(), 2) if self.scenario.judges_latency else "",
             self._pair("max"), _figure(_median(self.mirrored, "grown_mib"), 1),
             _figure(_median(self.mirrored, "processor_us"), 0), _figure(_median(self.mirrored, "stop_seconds"), 1),
-            "holds" if not missed else "; ".join(what.partition("\n")[0] for what in missed),
+            self._holds() if not missed else "; ".join(what.partition("\n")[0] for what in missed),
         ]  # fmt: skip
         return f"| {' | '.join(cells)} |"
 
@@ -68,6 +90,9 @@ class Result:
         if self.scenario.seconds >= _LONG_SECONDS:
             words.append(f"{self.scenario.seconds / 60:g} minutes")
         return DETAIL.join(words)
+
+    def _holds(self) -> str:
+        return f"holds; no balance: {self.scenario.no_balance}" if self.scenario.no_balance else "holds"
 
     def _pair(self, name: str) -> str:
         """Of the halves that have another beside them, if there are such."""
@@ -87,6 +112,10 @@ def _figure(value: float | None, decimals: int) -> str:
 
 def _errors(halves: Sequence[Seen]) -> Counter[str]:
     return sum((seen.errors for seen in halves), Counter())
+
+
+def _refused(halves: Sequence[Seen]) -> str:
+    return f"{statistics.median(seen.refused.total() for seen in halves):.0f}"
 
 
 def _told(errors: Counter[str]) -> str:

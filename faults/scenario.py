@@ -149,6 +149,7 @@ class Scenario:
     body_bytes: ClassVar[int] = 8192
     connections: ClassVar[int] = 32
     ends_with_app: ClassVar[bool] = False  # the client ends once it is refused; else it goes on trying, and that counts
+    judges_door: ClassVar[bool] = False  # the app ends while clients come: door.py
     has_own_app: ClassVar[bool] = False  # what that carries is measured for itself
     seconds: ClassVar[float] = 2.0  # of load, a half
     quick_seconds: ClassVar[float] = 1.0

@@ -14,6 +14,7 @@ import time
 from faults.destination import destination
 from faults.scenario import Place, Run, Scenario, Seen, Setup, app_command, read_answer
 
+_OPEN_SECONDS = 0.5
 _BODY = b"x" * 2000
 _LARGE_BYTES = 64_000_000  # more than all sockets on its way hold: most of it is still to be written
 _LAST_EVENT = b"data: the last\n\n"
@@ -26,6 +27,7 @@ class Shutdown(Scenario):
     group = "Shutdown"
     ends_with_app = True
     judges_latency = False  # the load ends in the middle
+    judges_door = True
     rate = 400.0
     seconds = quick_seconds = 1.0
     in_dyno = False
@@ -82,6 +84,27 @@ class WithHangingDestination(Shutdown):
 
     def options(self, place: Place) -> list[str]:
         return ["--to", destination(place, "hang")]
+
+
+class LateDoor(Shutdown):
+    """For the app nothing has changed until it knows: who comes until then is served, by the launcher as without it."""
+
+    name = "shutdown-late-door"
+    says = f"SIGTERM to an app that goes on for {_OPEN_SECONDS:g} s: 10 that come in that time are served"
+    beside = newcomers = 10
+
+    def prepare(self, place: Place) -> Setup:
+        setup = super().prepare(place)
+        setup.command = [*setup.command, "--open-ms", str(1000 * _OPEN_SECONDS)]
+        return setup
+
+    def fault(self, run: Run) -> None:
+        super().fault(run)
+        for _ in range(self.newcomers):
+            with run.connect() as client:
+                client.sendall(_REQUEST)
+                answer = read_answer(client)
+            assert answer.startswith(b"HTTP/1.1 200 "), f"somebody who came then got {answer!r}"
 
 
 class AtEachMoment(Shutdown):

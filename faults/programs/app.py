@@ -1,10 +1,10 @@
 """The app of the scenarios: answers every request after a little processor time, ends in good order at SIGTERM.
 
-`app.py [--work-us N] [--wait-ms N] [--port N] [--hold-mib N]`: N microseconds of processor and N milliseconds of
-waiting before each answer, and N MiB in use; `/large` and `/bytes/N` are large ones, `/events` has no end until then,
-and `/discard` throws a body away. At SIGTERM it closes its listener, answers what comes on the connections that there
-are, with `Connection: close`, ends each stream of events with a last one, closes those on which nothing comes within
-0.3 s, sends large answers to their end, and exits with 0.
+`app.py [--work-us N] [--wait-ms N] [--port N] [--hold-mib N] [--open-ms N]`: N microseconds of processor and N
+milliseconds of waiting before each answer, and N MiB in use; `/large` and `/bytes/N` are large ones, `/events` has no
+end until then, and `/discard` throws a body away. At SIGTERM, or N milliseconds later, it closes its listener, answers
+what comes on the connections that there are, with `Connection: close`, ends each stream of events with a last one,
+closes those on which nothing comes within 0.3 s, sends large answers to their end, and exits with 0.
 """
 
 from __future__ import annotations
@@ -158,6 +158,7 @@ async def main() -> None:
     parser.add_argument("--wait-ms", type=float, default=0)
     parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", 0)))
     parser.add_argument("--hold-mib", type=int, default=0)
+    parser.add_argument("--open-ms", type=float, default=0)
     options = parser.parse_args(sys.argv[1:])
     held = b"x" * (options.hold_mib * 1024**2)  # touched: it is resident
     app = App(options.work_us, options.wait_ms)
@@ -166,6 +167,7 @@ async def main() -> None:
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     await stopped.wait()
+    await asyncio.sleep(options.open_ms / 1000)
     server.close()
     await app.stop()
     del held

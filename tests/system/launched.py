@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import IO, NoReturn, TypeVar
 
 from tests.system.log_lines import Facts, facts_at
-from tests.system.machine import all_pids, free_port, proc, with_descendants
+from tests.system.machine import all_pids, free_port, is_dying, proc, with_descendants
 
 PATIENCE_SECONDS = 30.0  # for an event that takes milliseconds: a noisy machine must not fail a test
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,7 +34,7 @@ Found = TypeVar("Found")
 
 _MARK = "SYSTEM_TEST_MARK"
 _POLL_SECONDS = 0.02
-_KILLED_ORPHANS_SECONDS = 5.0  # a replayer whose launcher was killed ends by its pipe's end
+_ORPHANS_SECONDS = 5.0  # a replayer whose launcher was killed ends by its pipe's end
 _END_BEHIND_LOG_SECONDS = 1.0  # a process closes its standard error a moment before it is gone
 _NOT_OUTCOMES = {
     "at", "level", "destination", "received", "retries", "held_bytes", "final", "responses", "tracked", "untracked",
@@ -135,6 +135,7 @@ class Launched:
         self._was_killed = False
         self._has_log = has_log
         self._log_ended_early = False  # standard error went elsewhere
+        self._answered = 0  # requests of `http`
 
     def __enter__(self) -> Launched:
         self._process = subprocess.Popen(
@@ -272,7 +273,7 @@ class Launched:
             status = self._process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self._fail("the launcher has not ended")
-        deadline = time.monotonic() + _KILLED_ORPHANS_SECONDS
+        deadline = time.monotonic() + _ORPHANS_SECONDS
         for reader in self._readers:  # a process that outlived the launcher may hold the streams open
             reader.join(max(0.0, deadline - time.monotonic()))
         return status
@@ -303,7 +304,9 @@ class Launched:
             connection.request(method, target, body, dict(headers or {}))
             response = connection.getresponse()
             names = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, names, response.read())
+            answer = Answer(response.status, names, response.read())
+            self._answered += 1
+            return answer
         finally:
             connection.close()
 
@@ -330,17 +333,19 @@ class Launched:
     # ---- the account --------------------------------------------------------------------------------------------
 
     def assert_balanced(self) -> None:
-        """The launcher has ended, says that all balances, and it does."""
+        """The launcher has ended, says that all balances, and it does; and it has seen what `http` got answers for."""
         assert not self.is_running, "the balance is told at the end"
         end = self._final("end")
         tap = {name: int(value) for name, value in end.items() if name not in ("at", "final", "level")}
         seen = tap.pop("seen")
         assert seen == sum(tap.values()), f"seen={seen}, but its ends are {tap}\n{self.story()}"
+        assert seen >= self._answered, f"seen={seen}, but {self._answered} were answered\n{self.story()}"
         feeds = [facts for facts in self.facts("feed") if facts.get("final") == "true"]
         assert feeds, f"no feed told its end\n{self.story()}"
         for feed in feeds:
             ends = {name: int(feed.get(name, 0)) for name in _FEED_ENDS}
             assert int(feed["given"]) == sum(ends.values()), f"{feed} does not balance\n{self.story()}"
+            assert int(feed["given"]) == tap["offered"], f"{feed}, and {tap['offered']} were offered\n{self.story()}"
         for output in self.facts("output"):
             facts = {name: value for name, value in output.items() if not name.startswith("latency_")}
             outcomes = {name: int(value) for name, value in facts.items() if name not in _NOT_OUTCOMES}
@@ -389,9 +394,13 @@ class Launched:
         return bool(self.facts("end") or (self.facts("listening") and not self.facts("unmirrored")))
 
     def _wait_until_all_are_gone(self) -> list[str]:
-        """What is left of the run after a while, as text; for a launcher that has ended well, nothing at once."""
-        deadline = time.monotonic() + _KILLED_ORPHANS_SECONDS
+        """What is left of the run, as text. A launcher that has ended well leaves only what it has killed itself, for
+        the kernel to take away; what one that was killed leaves may take a while to find out."""
+        deadline = time.monotonic() + _ORPHANS_SECONDS
         while (pids := self.processes()) and time.monotonic() < deadline:
+            if not self._was_killed and not all(map(is_dying, pids)):
+                pids = [pid for pid in pids if not is_dying(pid)]
+                break
             time.sleep(_POLL_SECONDS)
         return [f"{pid} {proc(pid, 'cmdline').replace(bytes(1), b' ').decode(errors='replace')}" for pid in pids]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import random
+import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,16 @@ def proc(pid: int, name: str) -> bytes:
         return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:  # it has ended meanwhile, or is another user's
         return b""
+
+
+def is_dying(pid: int) -> bool:
+    """Whether nothing is left of it but what the kernel still has to do: SIGKILL waits for it, or it is gone.
+
+    One that stands back for others may have to wait for that.
+    """
+    status = dict(line.split(b":", 1) for line in proc(pid, "status").splitlines())
+    pending = int(status.get(b"SigPnd", b"0"), 16) | int(status.get(b"ShdPnd", b"0"), 16)
+    return not proc(pid, "environ") or bool(pending & 1 << signal.SIGKILL - 1)
 
 
 def listeners(pid: int) -> set[str]:

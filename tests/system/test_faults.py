@@ -18,7 +18,8 @@ def test_the_app_is_not_hurt_and_nothing_is_lost_silently(scenario: type[Scenari
     if reason:
         unavailable(reason, scenario.needs)
     mirrored = run_halves(scenario, product, scenario.quick_times)
-    alone = [run_half(scenario(), product, is_mirrored=False)] if scenario.app_may_fail else []
+    ends = scenario.app_may_fail or scenario.ends_with_app
+    alone = [run_half(scenario(), product, is_mirrored=False)] if ends else []
     missed = Result(scenario, mirrored, alone).missed(with_latency=False)
     assert not missed, "\n".join(missed)
     assert all(half.answered for half in mirrored) or scenario.app_may_fail, "no client was answered"
