@@ -22,7 +22,7 @@ from launcher.replay.comparison.headers import header, header_differences
 from launcher.replay.comparison.json_values import MAX_PARSED_BYTES, parsed
 from launcher.replay.comparison.judging import Ignored, judge
 from launcher.replay.comparison.pairing import Pairing
-from tests.comparison.answers import fill, new_comparison, record
+from tests.comparison.answers import BASELINE, CANDIDATE, fill, new_comparison, record
 from tests.linear import assert_linear, traced_memory
 
 # ---- pairing
@@ -42,7 +42,7 @@ def test_answers_are_paired_in_any_order_and_their_bodies_let_go():
 def test_more_sets_than_may_wait_lose_the_oldest_counted(monkeypatch):
     monkeypatch.setattr(pairing, "MAX_WAITING", 10)
     complete = []
-    pairs = Pairing(2, lambda each, answers: complete.append(each))
+    pairs = Pairing(2, 1000, lambda each, answers: complete.append(each))
     budget = Budget(1000)
     for number in range(25):
         pairs.add(b"%d" % number, 0, b"", no_answer(budget, "refused"), 0.0)
@@ -51,8 +51,26 @@ def test_more_sets_than_may_wait_lose_the_oldest_counted(monkeypatch):
     assert len(complete) == 1
 
 
+def test_requests_that_wait_have_a_bound_in_bytes_and_lose_the_oldest_counted():
+    """A recording may have no answer to any of them."""
+    pairs = Pairing(2, 1000, lambda each, answers: None)
+    budget = Budget(1000)
+    for number in range(25):
+        pairs.add(b"%d" % number, 0, b"1 " + bytes(98), no_answer(budget, "refused"), 0.0)
+    assert (len(pairs), pairs.unpaired) == (10, 15)
+    pairs.add(b"24", 1, b"1 " + bytes(98), no_answer(budget, "refused"), 0.0)
+    pairs.add(b"large", 0, b"1 " + bytes(2000), no_answer(budget, "refused"), 0.0)
+    assert (len(pairs), pairs.unpaired) == (0, 25)
+    for number in range(25):  # recorded answers are in the bodies' budget
+        pairs.add(b"%d" % number, 0, b"2 " + bytes(998), no_answer(budget, "refused"), 0.0)
+    assert len(pairs) == 25
+    for number in range(25):
+        pairs.add(b"%d" % number, 1, b"1 " + bytes(98), no_answer(budget, "refused"), 0.0)
+    assert (len(pairs), pairs.unpaired, pairs.record_bytes) == (0, 25, 0)
+
+
 def test_sets_that_wait_too_long_are_let_go_counted():
-    pairs = Pairing(2, lambda each, answers: None)
+    pairs = Pairing(2, 1000, lambda each, answers: None)
     budget = Budget(1000)
     pairs.add(b"old", 0, b"", no_answer(budget, "refused"), 0.0)
     pairs.add(b"new", 0, b"", no_answer(budget, "refused"), 100.0)
@@ -78,6 +96,40 @@ def test_bodies_that_find_no_room_are_still_known_to_be_equal_or_not():
             comparison.ended(role, each, fill(comparison.new_answer(), b"a" * 5000 + end, pieces=7))
     [candidate] = comparison.report(final=True)["candidates"]
     assert candidate["bodies"] == {"equal": 1, "bytes": 1}
+    assert comparison.budget.used_bytes == 0
+
+
+def test_heads_that_wait_share_the_bodies_room():
+    """A candidate's of 60 KB each, while the baseline is slow, would take a gigabyte."""
+    comparison = new_comparison(max_bytes=(share := 1 << 20))
+    with traced_memory() as traced:
+        for number in range(300):
+            answer = fill(comparison.new_answer(), b"", headers={"X-Filling": f"{number:060000}"})
+            comparison.ended(BASELINE, record(number), answer)
+        assert traced()[1] < 2 * share
+    assert share // 2 < comparison.budget.used_bytes <= share
+    comparison.report(final=True)
+    assert comparison.budget.used_bytes == 0
+
+
+@pytest.mark.parametrize("body", [b"a", b"b"])
+def test_a_head_that_found_no_room_is_not_called_different(body):
+    comparison = new_comparison(max_bytes=500)
+    for role in range(3):
+        headers = {"Content-Encoding": "gzip", "Set-Cookie": "a" * 600} if role == CANDIDATE else {}
+        comparison.ended(role, record(1), fill(comparison.new_answer(), body if role else b"a", headers=headers))
+    [candidate] = comparison.report(final=True)["candidates"]
+    assert candidate["bodies"] == {"equal" if body == b"a" else "no_room": 1}
+    assert candidate["mismatches"] == {"status": [0, 0], "headers": [0, 0], "body": [0, 0]}
+    assert comparison.budget.used_bytes == 0
+
+
+def test_an_answer_without_room_has_its_status_nevertheless():
+    comparison = new_comparison(max_bytes=0)
+    for role, status in enumerate((200, 200, 404)):
+        comparison.ended(role, record(1), fill(comparison.new_answer(), b"a", status=status))
+    [candidate] = comparison.report(final=True)["candidates"]
+    assert candidate["mismatches"]["status"] == [1, 0]
     assert comparison.budget.used_bytes == 0
 
 

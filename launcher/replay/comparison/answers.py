@@ -1,7 +1,7 @@
 """One destination's answer while it comes, and what is kept of it until its request's other answers are there.
 
 A body that fits the budget is kept, so that equal ones are found by their bytes; one that does not is only digested,
-so that it is known to be equal or not, but not where it differs.
+so that it is known to be equal or not, but not where it differs. Of a head that does not fit the first line is kept.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 from launcher.mirror_queue import Budget
 
 _PIECE_BYTES = 64  # what Python keeps around each: a body may come a byte at a time
+_STATUS_BYTES = 12  # HTTP/1.1 200
 _LABELS = [str(status) for status in range(1000)]
 
 
@@ -19,16 +20,17 @@ class Answer:
     """Listens to a ResponseReader. `end` says how it ended; `release` must follow."""
 
     __slots__ = (
-        "_budget", "_hash", "_held", "_pieces", "bucket", "head", "is_whole", "length", "microseconds", "outcome",
-        "status", "value",
+        "_budget", "_hash", "_head_bytes", "_held", "_pieces", "bucket", "has_head", "head", "is_whole", "length",
+        "microseconds", "outcome", "status", "value",
     )  # fmt: skip
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._held = 0
+        self._head_bytes = self._held = 0  # charged
         self._hash: Any = None
         self._pieces: list[bytes] = []
         self.head = b""
+        self.has_head = True  # all of it
         self.length = 0  # of the body, without its chunks' framing
         self.status = 0  # 0: no answer
         self.outcome = ""  # why there is none
@@ -39,7 +41,9 @@ class Answer:
 
     def add_head(self, head: bytes) -> None:
         """The final head, from the status line to the blank line."""
-        self.head = head
+        self.has_head = self._budget.take(len(head))
+        self._head_bytes = len(head) if self.has_head else 0
+        self.head = head if self.has_head else head[:_STATUS_BYTES]
 
     def add_body(self, data: bytes) -> None:
         """The next bytes of the body."""
@@ -90,8 +94,10 @@ class Answer:
         return self.digest() == other.digest()
 
     def release(self) -> None:
-        """Lets the body go."""
+        """Lets head and body go."""
         self._let_go()
+        self._budget.give_back(self._head_bytes)
+        self._head_bytes = 0
         self.value = None
 
     def _let_go(self) -> None:

@@ -77,11 +77,14 @@ def judge(
         if baseline.label == other.label:
             return Judgement()
         return Judgement(status={("status", f"{baseline.label} → {other.label}")})
-    headers = header_differences(baseline.head, other.head, ignored.headers)
+    has_heads = baseline.has_head and other.has_head
+    headers = header_differences(baseline.head, other.head, ignored.headers) if has_heads else _NOTHING
     if not looks:
         return Judgement(headers=headers, bodies="skipped")
     if baseline.is_whole and other.is_whole and baseline.has_same_body(other):
         return Judgement(headers=headers, bodies="equal")
+    if not has_heads:
+        return Judgement(bodies="no_room")
     body, how = _body_differences(baseline, other, max_parsed_bytes)
     if body and ignored.paths:
         body = {each for each in body if not is_ignored(each[0], ignored.paths)}

@@ -20,8 +20,8 @@ class Waiting:
 
     __slots__ = ("answers", "missing", "record", "since")
 
-    def __init__(self, record: bytes, roles: int, since: float) -> None:
-        self.record = record
+    def __init__(self, roles: int, since: float) -> None:
+        self.record = b""  # the request's
         self.answers: list[Answer | None] = [None] * roles
         self.missing = roles
         self.since = since
@@ -31,12 +31,16 @@ Complete = Callable[[bytes, list[Answer]], None]  # the record, and an answer of
 
 
 class Pairing:
-    """`complete` is told of each whole set, whose answers are then released."""
+    """`complete` is told of each whole set, whose answers are then released. `max_bytes`: of all requests that wait.
 
-    def __init__(self, roles: int, complete: Complete) -> None:
+    Mostly an output's queue holds them, too. Those that only a recording has no answer to are held by nobody else."""
+
+    def __init__(self, roles: int, max_bytes: int, complete: Complete) -> None:
         self._roles = roles
+        self._max_bytes = max_bytes
         self._complete = complete
         self._waiting: dict[bytes, Waiting] = {}  # the oldest first
+        self.record_bytes = 0  # of those that wait
         self.unpaired = 0  # sets that were let go
         self.repeated = 0  # answers to a request that had one already: a middleware made two of it
 
@@ -49,17 +53,21 @@ class Pairing:
         if found is None:
             if len(self._waiting) >= MAX_WAITING:
                 self._let_go(next(iter(self._waiting)))
-            found = self._waiting[identity] = Waiting(record, self._roles, now)
+            found = self._waiting[identity] = Waiting(self._roles, now)
         if found.answers[role] is not None:
             self.repeated += 1
             answer.release()
             return
         if record.startswith(REQUEST):  # and no recorded answer
+            self.record_bytes += len(record) - len(found.record)
             found.record = record
         found.answers[role] = answer
         found.missing -= 1
-        if not found.missing:
-            del self._waiting[identity]
+        if found.missing:
+            while self.record_bytes > self._max_bytes:
+                self._let_go(next(iter(self._waiting)))
+        else:
+            self._take(identity)
             answers = [each for each in found.answers if each is not None]
             try:
                 self._complete(found.record, answers)
@@ -80,8 +88,13 @@ class Pairing:
         for identity in list(self._waiting):
             self._let_go(identity)
 
+    def _take(self, identity: bytes) -> Waiting:
+        found = self._waiting.pop(identity)
+        self.record_bytes -= len(found.record)
+        return found
+
     def _let_go(self, identity: bytes) -> None:
-        for answer in self._waiting.pop(identity).answers:
+        for answer in self._take(identity).answers:
             if answer is not None:
                 answer.release()
         self.unpaired += 1

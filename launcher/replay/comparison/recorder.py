@@ -32,6 +32,7 @@ _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})  # RFC 9110 §9.2.1
 NOT_SENT = frozenset({"paused", "queue_full", "unsent", "filtered", "limited", "unknown"})
 _QUICK = frozenset({"equal", "none", "skipped"})  # what takes next to no time
 _LONGEST_IDENTITY = 256
+_LEAST_WAITING_BYTES = 16 * 1024**2  # of requests: some of the largest
 _NO_NOISE = Judgement()
 
 KeepPair = Callable[[bytes, Answer, Answer], None]
@@ -70,7 +71,9 @@ class Comparison:
         self._candidates = [
             Candidate(name, names.index(name), draw, has_noise=has_noise) for name in roles.candidates
         ]
-        self._pairing = Pairing(len(names), self._complete)
+        self._pairing = Pairing(
+            len(names), max((len(names) + 1) * max_bytes, _LEAST_WAITING_BYTES), self._complete
+        )
         self._endpoints = Endpoints()
         self._example = ExampleMaker()
         self._latencies = [Sketch() for _ in names]
