@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
 
 _MOST_TOLD = 10  # differences, and slower endpoints, of each candidate
+_READERS_PATIENCE_SECONDS = 2.0  # with a pipe's, when a run ends
 
 
 def tell_compared(report: Mapping[str, Any], checks: Sequence[Check] = ()) -> bool:
@@ -39,11 +39,15 @@ def tell_compared(report: Mapping[str, Any], checks: Sequence[Check] = ()) -> bo
     return is_good
 
 
-def write_report(path: str, report: Mapping[str, Any]) -> bool:
+def write_report(
+    path: str, report: Mapping[str, Any], patience_seconds: float | None = _READERS_PATIENCE_SECONDS
+) -> bool:
     """Writes the report: as JSON if the name ends so, else as a page. What fails is said; whether it was written.
 
-    Another file of the name is replaced at once, when the new one is whole. Only its owner may read it.
+    What is there already, a file, a link, a device or a pipe, is dealt with as `write_file` tells.
     """
+    from launcher.written_file import write_file
+
     try:
         if path.endswith(".json"):
             text = json.dumps(report, indent=1)
@@ -51,11 +55,7 @@ def write_report(path: str, report: Mapping[str, Any]) -> bool:
             from launcher.comparison.page import render_page
 
             text = render_page(report)
-        new = f"{path}.{os.getpid()}.new"
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-        os.replace(new, path)
+        write_file(path, text.encode(errors="backslashreplace"), patience_seconds)
         log("report", file=path)
     except OSError as error:
         log("report-failed", level="error", file=path, error=error.strerror or str(error))

@@ -31,7 +31,7 @@ def show_report(
     def show() -> int:
         report: Mapping[str, Any] = choose(wanted, environ).ask("GET", "/report")["report"]
         if html:
-            if not write_report(html, report):
+            if not write_report(html, report, None):
                 return 1
         elif as_json:
             print(json.dumps(report))

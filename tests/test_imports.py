@@ -26,7 +26,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gor.options", "roles"),
     # what the machine and the start tell
     ("log", "environment", "itself", "memory", "addresses", "executable", "tls_trust", "port_holders", "leftovers"),
-    ("probe", "printing", "news_lines", "listener_lookup", "compared", "priority", "trio_import"),
+    ("probe", "printing", "news_lines", "listener_lookup", "written_file", "priority", "trio_import"),
+    ("compared",),
     ("app_process", "app_socket", "control.socket_file"),
     ("control.client", "control.watch"),
     ("control.operate",),
