@@ -15,6 +15,7 @@ from typing import IO
 
 from launcher.gor.binary import Gor
 from tests.system import accounts
+from tests.system.asking import figures
 from tests.system.launched import Launched, Product
 from tests.system.load import Request, check_arrivals, check_bytes, chunked, request, send_all
 from tests.system.sink import Arrival, Sink, command, journal, sink, wait_until
@@ -159,8 +160,7 @@ def test_a_sample_of_30_percent_is_about_that_share(product: Product, tmp_path: 
     requests = [request(n) for n in range(count)]
     with scene(product, tmp_path, "--sample", "30%") as on:
         send_all(on.launched.port, requests)
-        on.launched.stop()
-        counters = accounts.tap_counters(on.launched)
+        counters = on.end(copies=figures(product, on.launched)["requests"]["offered"])
         assert counters["seen"] == count == counters["offered"] + counters["skipped_sample"]
         sigma = math.sqrt(count * share * (1 - share))
         assert abs(counters["offered"] - count * share) < 6 * sigma
