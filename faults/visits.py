@@ -132,6 +132,20 @@ class HugeHeads(OneByOne):
         assert told["unframed"] == self.visits, f"{self.visits} came: {told}"
 
 
+class ManyHeaders(OneByOne):
+    name = "clients-many-headers"
+    says = "heads with thousands of headers, of those that the launcher reads; 20 a second"
+    visits_per_second = 20
+
+    def visit(self, run: Run) -> None:
+        with run.connect() as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: app\r\n" + b"Expect:\r\n" * 7000 + b"\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+    def judge_counters(self, told: dict[str, int], seen: Seen) -> None:
+        assert told["unframed"] == self.visits, f"{self.visits} came: {told}"
+
+
 class Garbage(OneByOne):
     """What is no request. The app waits for its end, or answers it: that is between the two."""
 
