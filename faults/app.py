@@ -16,7 +16,7 @@ from tests.system import accounts
 from tests.system.sink import wait_until
 
 _SOCKETS = 5000
-_ANSWERS, _QUICK_ANSWERS = 1000, 100  # before it ends: most of the load's time behind its first second, or some
+_ANSWERS, _QUICK_ANSWERS = 800, 100  # before it ends: most of the load's time behind its first second, or some
 _SAMPLE_SECONDS = 0.02
 _EARLY_SECONDS = 0.1  # from one upload to the next: in both halves so many
 _ANSWER_SECONDS = 20.0  # a GB has to pass
@@ -43,6 +43,7 @@ class Ends(BadApp):
     app_may_fail = True
     more_errors = 32  # one a connection: how many are under way in that moment is chance
     rate = 400.0
+    seconds = 1.5
     status = 0
 
     def stop(self, run: Run) -> None:

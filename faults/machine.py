@@ -1,4 +1,4 @@
-"""Machines that lack something: descriptors, processes, a place for files, memory, or time for the launcher."""
+"""Machines that lack something: descriptors, processes, or time for the launcher."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import time
-from pathlib import Path
 
 from faults.destination import WellServed
 from faults.replayer import FakeGor
@@ -17,17 +15,8 @@ from tests.system import accounts
 from tests.system.launched import PATIENCE_SECONDS
 from tests.system.sink import wait_until
 
+_STOP_SEEN_MS = 100.0  # half of the time for which nobody answers
 _NOBODY = "61234"  # a user without a process of its own
-_ROOT_WITHOUT_TMP = """
-mount -t tmpfs none "$0"
-for entry in /*; do
-  if [ "$entry" = /tmp ]; then continue; fi
-  if [ -L "$entry" ]; then cp -P "$entry" "$0$entry"; continue; fi
-  if [ -d "$entry" ]; then mkdir "$0$entry"; else : > "$0$entry"; fi
-  mount --rbind "$entry" "$0$entry"
-done
-exec chroot "$0" "$@"
-"""
 
 
 class PoorMachine(WellServed):
@@ -113,61 +102,6 @@ class OneProcess(NoProcesses):
         assert line["level"] == ("error" if run.place.is_mirrored else "info"), line
 
 
-class BadFolder(PoorMachine):
-    """HOME and TMPDIR are a file system of their own, in a mount namespace."""
-
-    mount = ""
-
-    def missing(self) -> str | None:
-        return "it needs root, to mount" if os.geteuid() or not shutil.which("unshare") else None
-
-    def prepare(self, place: Place) -> Setup:
-        setup = super().prepare(place)
-        folder = place.folder / "small"
-        folder.mkdir()
-        setup.environ |= {"HOME": str(folder), "TMPDIR": str(folder)}
-        script = f'mount -t tmpfs {self.mount} none "$0" && {{ head -c 1M /dev/zero > "$0/all" 2>&-; exec "$@"; }}'
-        setup.prefix = ["unshare", "-m", "sh", "-c", script, str(folder)]
-        return setup
-
-
-class DiskFull(BadFolder):
-    name = "machine-disk-full"
-    says = "has no room in HOME and TMPDIR"
-    mount = "-o size=64k"
-
-
-class ReadOnly(BadFolder):
-    name = "machine-read-only"
-    says = "has HOME and TMPDIR read-only"
-    mount = "-o ro"
-
-
-class NoTmp(PoorMachine):
-    """A mount namespace whose root has all that the machine's has, but for /tmp; HOME is nowhere, TMPDIR not set."""
-
-    name = "machine-no-tmp"
-    says = "has no /tmp, no TMPDIR, and no HOME"
-
-    def missing(self) -> str | None:
-        if os.geteuid() or not shutil.which("unshare"):
-            return "it needs root, to mount"
-        ours = next((path for path in (PROGRAMS, sys.executable, os.environ["TRAFFIC_DUPLICATOR_PYZ"])
-                     if Path(path).resolve().is_relative_to("/tmp")), None)  # fmt: skip
-        return f"{ours} is in /tmp itself" if ours else None
-
-    def prepare(self, place: Place) -> Setup:
-        setup = super().prepare(place)
-        root = place.folder / "root"
-        root.mkdir()
-        setup.environ["HOME"] = "/nonexistent"
-        setup.prefix = ["unshare", "--mount", "sh", "-ec", _ROOT_WITHOUT_TMP, str(root)]
-        return setup
-
-    def fault(self, run: Run) -> None:
-        assert not Path(f"/proc/{run.launched.pid}/root/tmp").exists(), "there is a /tmp"
-
-
 class Stopped(PoorMachine):
     name = "machine-stops-launcher"
     says = "stops the launcher for 0.2 s, twice (SIGSTOP, SIGCONT)"
@@ -177,8 +111,14 @@ class Stopped(PoorMachine):
         for _ in range(2):
             run.wait(0.2)
             run.launched.send_signal(signal.SIGSTOP)
-            run.wait(0.2)
-            run.launched.send_signal(signal.SIGCONT)
+            try:
+                wait_until(lambda: accounts.is_stopped(run.launched.pid), "the launcher stands still")
+                run.wait(0.2)
+            finally:
+                run.launched.send_signal(signal.SIGCONT)
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        assert seen.max and seen.max > _STOP_SEEN_MS, f"no client had to wait: at most {seen.max} ms"
 
 
 class LauncherKilled(PoorMachine):

@@ -16,7 +16,7 @@ from tests.system.sink import wait_until
 _KILL_SECONDS = 1.0
 _RESTARTS_SECONDS = 8.0  # long against the back-off between restarts: what for ever is like, and not the first second
 _SAMPLE_SECONDS = 0.02
-_TO_NULL = ["--to", "http://127.0.0.1:9"]  # programs/gor.py throws the copies away
+TO_NULL = ["--to", "http://127.0.0.1:9"]  # programs/gor.py throws the copies away
 _LATE_SECONDS = 7
 _PIPE_BLOCKS = 4  # of noise: more than what nobody reads could fill
 
@@ -97,7 +97,7 @@ class FakeGor(Scenario):
     def prepare(self, place: Place) -> Setup:
         self.folder = place.folder
         gor = install_gor(place.folder, self.mode, str(place.folder))
-        return Setup(options=["--replayer", str(gor), *_TO_NULL])
+        return Setup(options=["--replayer", str(gor), *TO_NULL])
 
     def count(self, name: str) -> int:
         """What it has written itself of how many `name` there were; 0 before it has."""
@@ -108,7 +108,7 @@ class FakeGor(Scenario):
         """The counters of its feed at the end, none unmirrored."""
         if not run.place.is_mirrored:
             return dict.fromkeys(FEED_COUNTERS, 0)
-        return accounts.feed_counters(run.launched, _TO_NULL[1])
+        return accounts.feed_counters(run.launched, TO_NULL[1])
 
 
 class NeverStarts(FakeGor):
