@@ -95,7 +95,7 @@ def run_pairs(
         rates[key] = capacity(product, scenario(), _CAPACITY_SECONDS) * _SHARE
     seen: dict[bool, list[Seen]] = {True: [], False: []}
     for number in range(pairs):
-        for is_mirrored in (number % 2 == 0, number % 2 == 1) if scenario.is_compared else (True,):
+        for is_mirrored in (number % 2 == 0, number % 2 == 1):
             rate = QUICK_RATE if is_quick else rates.get(key, 0.0)
             half = run_half(scenario(), product, is_mirrored=is_mirrored, rate=rate, is_quick=is_quick)
             seen[is_mirrored].append(half)

@@ -7,8 +7,8 @@ import importlib
 from faults.scenario import SCENARIOS, Scenario
 
 GROUPS = (
-    "replayer", "destination", "app", "clients", "visits", "machine", "folders", "network", "memory", "clock", "shutdown",
-    "soak",
+    "replayer", "destination", "app", "clients", "visits", "machine", "folders", "network", "memory", "clock",
+    "shutdown", "soak",
 )  # modules of this folder
 
 

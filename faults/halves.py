@@ -37,6 +37,8 @@ def run_half(
         place = Place(Path(folder), stack, is_mirrored, is_quick)
         setup = scenario.prepare(place)
         seconds = scenario.quick_seconds if is_quick else scenario.seconds
+        if not is_mirrored:
+            seconds = min(seconds, scenario.longest_alone_seconds / (10 if is_quick else 1))
         seen = Seen()
         launched = _launch(product, setup, is_mirrored=is_mirrored)
         run = Run(launched, place, seconds)

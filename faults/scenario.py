@@ -7,6 +7,7 @@ launcher, and with TRAFFIC_DUPLICATOR_ENABLED=false) makes a new instance, so it
 from __future__ import annotations
 
 import json
+import math
 import select
 import socket
 import subprocess
@@ -142,7 +143,6 @@ class Scenario:
     judges_latency: ClassVar[bool] = True
     judges_memory: ClassVar[bool] = True
     most_grown_bytes: int = BUFFER_BYTES + SPARE_BYTES  # the launcher's memory under load
-    is_compared: ClassVar[bool] = True  # False: halves with the launcher only
     app_may_fail: ClassVar[bool] = False  # the app loses requests by itself: pytest compares with the other half, too
     more_errors: ClassVar[int] = 0  # with `app_may_fail`: by so many the halves may differ, by chance
     rate: ClassVar[float] = 0.0  # requests a second; 0: a quarter of what the unmirrored run carries
@@ -153,6 +153,7 @@ class Scenario:
     has_own_app: ClassVar[bool] = False  # what that carries is measured for itself
     seconds: ClassVar[float] = 2.0  # of load, a half
     quick_seconds: ClassVar[float] = 1.0
+    longest_alone_seconds: ClassVar[float] = math.inf  # of an unmirrored half; with --quick a tenth
     pairs: ClassVar[int] = 0  # of halves; 0: --pairs. Where latencies are not judged there is one
     times: ClassVar[int] = 0  # more halves with the launcher than pairs: so many in all, some at once
     quick_times: ClassVar[int] = 1
