@@ -153,8 +153,8 @@ def idle_memory(ours: Contestant, here: Place) -> Iterator[str]:
     yield f"| idle | {idle / 1024**2:.1f} MB | at most 32 MB | {stopped.verdict(idle <= 32 * 1024**2)} |"
     yield f"| each idle connection | {each / 1024:.1f} KB | at most 4 KB | {stopped.verdict(each <= 4096)} |"
     yield ""
-    yield "Beside that a connection holds what was read for an end that doesn't take it: at most 64 KiB in each direction;"
-    yield "nothing where the kernel moves the bytes, for 64 large transfers at a time. The other end waits meanwhile."
+    yield "Beside that a connection holds what was read for an end that doesn't take it: at most 64 KiB a direction,"
+    yield "none where the kernel moves the bytes, for 64 large transfers at a time. The other end waits meanwhile."
 
 
 # ---- telling ------------------------------------------------------------------------------------------------------

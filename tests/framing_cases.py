@@ -366,6 +366,8 @@ CONNECTIONS = (
 
 _TOO_MANY_OPTIONS = "too-many-connection-options"
 _TRAILERS = b"A: %s\r\n" % (b"b" * 65) * 935  # of 70 bytes each
+_MOST = with_lines(b"a:\r\n" * 1000)
+MORE_MARKED = b"GET / HTTP/1.1\r\n" + b"Expect:\r\n" * 65
 _LONG_CODING = b"POST / HTTP/1.1\r\nTransfer-Encoding: " + b"a," * 506 + b"a,  chunked\r\n\r\n"  # 1,024 with the spaces
 _LONG = b"a" * (MAX_HEAD_BYTES - len(b"1;\r\n") + 1)
 
@@ -393,14 +395,16 @@ ASKED_FOR_BY_MUTATION_TESTING = (
 MANY = (
     chunked("the most trailers", b"0\r\n" + b"a:\r\n" * 1008 + b"\r\n"),
     refused_chunks("more trailers", b"0\r\n" + b"a:\r\n" * 1009, b"\r\n", "trailers-too-large", _BOUNDED),
-    bodyless("the most headers", with_lines(b"a:\r\n" * 1000)),
+    bodyless("the most headers", _MOST),
     refused("more headers", with_lines(b"a:\r\n" * 1001), "too-many-headers", _BOUNDED),
     refused("more headers, and a bad one", with_lines(b"a:\r\n" * 1000 + b"bad\r\n"), "too-many-headers"),
     refused("the most headers, and one is bad", with_lines(b"a:\r\n" * 999 + b"bad\r\n"), "bad-header-name"),
     bodyless("the most headers that matter", with_lines(b"Expect:\r\n" * 63 + b"a: b\r\nExpect: a\r\n")),
     refused("more headers that matter", with_lines(b"Expect:\r\n" * 65), "too-many-headers", _BOUNDED),
     refused("more that matter, and a bad one", with_lines(b"Expect:\r\n" * 65 + b"bad\r\n"), "too-many-headers"),
-    Case("more headers that matter, and no end", b"GET / HTTP/1.1\r\n" + b"Expect:\r\n" * 65, ()),
+    Case("more headers that matter, and no end", MORE_MARKED, ()),
+    Case("the most headers behind a request", GET + _MOST, (*whole(GET), *whole(_MOST))),
+    refused("more headers that matter in a longer head", MORE_MARKED + b"A: %s\r\n\r\n" % _LONG, "head-too-large", _BOUNDED),
     bodyless("the most options", with_lines(b"Connection: a,a,a,a\r\n" * 16)),
     refused("more options", with_lines(b"Connection: a" + b",a" * 64 + b"\r\n"), _TOO_MANY_OPTIONS, _BOUNDED),
     refused("more options in lines", with_lines(b"Connection: a,a,a\r\n" * 22), _TOO_MANY_OPTIONS, _BOUNDED),

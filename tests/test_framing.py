@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from launcher import framing, http_grammar
 from launcher.framing import Body, End, Framer, Head, Incomplete, Unframed
-from tests.framing_cases import CASES, CHUNKED, GET, MAX_HEAD_BYTES, Case, whole, with_header
+from tests.framing_cases import CASES, CHUNKED, GET, MAX_HEAD_BYTES, MORE_MARKED, Case, whole, with_header
 from tests.framing_oracles import Llhttp, Request, carried, completed, cut, framed, merged, single_bytes
 
 UPGRADE = with_header(b"Connection: upgrade\r\nUpgrade: websocket")
@@ -569,6 +569,12 @@ def test_a_head_of_lines_that_cost_much_costs_little_more_than_any_head(line):
 
     plain, spiteful = (min(seconds(each) for _ in range(3)) for each in (b"a:b\r\n", line))
     assert spiteful < 5 * plain
+
+
+def test_a_head_has_too_many_headers_only_once_it_has_its_end():
+    framer = Framer()
+    assert framer.receive(GET + MORE_MARKED) == list(whole(GET))
+    assert framer.receive(b"\r\n") == [Unframed("too-many-headers")]
 
 
 # ---- what mutation testing has asked for ---------------------------------------------------------------------------

@@ -423,10 +423,11 @@ def test_one_that_switches_behind_an_unanswered_request_ends_copying(first, in_p
 
 def test_a_client_that_has_not_waited_once_can_switch_no_more():
     """The app has said something, but perhaps to the first of two requests only."""
-    scene = Scene().send(GET * 2)
-    scene.tap.app_has_spoken = True
-    scene.send(UPGRADE)
-    assert scene.counters() == {"seen": 3, "offered": 2, "unframed": 1}
+    for at_once, alone in ((GET * 2, b""), (GET, GET)):
+        scene = Scene().send(at_once).send(alone)
+        scene.tap.app_has_spoken = True
+        scene.send(UPGRADE)
+        assert scene.counters() == {"seen": 3, "offered": 2, "unframed": 1}
 
 
 def test_one_that_switches_behind_a_declined_one_and_another_ends_copying():
@@ -533,7 +534,10 @@ def test_nothing_is_copied_while_a_brake_is_pulled_or_mirroring_is_turned_off():
 
 
 def test_a_half_read_request_is_charged_what_its_many_small_headers_take():
+    """One that comes whole is charged as a record only."""
     lines = b"Keep-Alive:a\r\n" * 60
+    whole = GET[:-2] + lines + b"\r\n"
+    assert Scene(buffer=10_000).send(whole).counters() == {"seen": 1, "offered": 1}
     scene = Scene(buffer=10_000).send(b"POST / HTTP/1.1\r\n" + lines + b"Content-Length: 5\r\n\r\nab")
     assert scene.counters() == {"seen": 1, "dropped_buffer": 1}
     assert scene.budget.used_bytes == 0
