@@ -404,7 +404,7 @@ MANY = (
     refused("more that matter, and a bad one", with_lines(b"Expect:\r\n" * 65 + b"bad\r\n"), "too-many-headers"),
     Case("more headers that matter, and no end", MORE_MARKED, ()),
     Case("the most headers behind a request", GET + _MOST, (*whole(GET), *whole(_MOST))),
-    refused("more headers that matter in a longer head", MORE_MARKED + b"A: %s\r\n\r\n" % _LONG, "head-too-large", _BOUNDED),
+    refused("more that matter in a longer head", MORE_MARKED + b"A: %s\r\n\r\n" % _LONG, "head-too-large", _BOUNDED),
     bodyless("the most options", with_lines(b"Connection: a,a,a,a\r\n" * 16)),
     refused("more options", with_lines(b"Connection: a" + b",a" * 64 + b"\r\n"), _TOO_MANY_OPTIONS, _BOUNDED),
     refused("more options in lines", with_lines(b"Connection: a,a,a\r\n" * 22), _TOO_MANY_OPTIONS, _BOUNDED),
