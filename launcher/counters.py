@@ -25,6 +25,7 @@ class TapCounters:
     skipped_upgrade: int = counter("the app switched protocols (101, or 2xx to CONNECT)")
     skipped_loop: int = counter("copies of our own, told by X-Traffic-Duplicator")
     skipped_filter: int = counter("left out by --methods, --path or --not-path")
+    skipped_unjudged: int = counter("left out because its path would have taken --path or --not-path too long")
     skipped_rate: int = counter("left out by --rate")
     skipped_paused: int = counter("left out while mirroring was paused")
     dropped_large: int = counter("larger than --max-request")

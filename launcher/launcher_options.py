@@ -96,11 +96,12 @@ class LauncherOptions:
         metavar="safe|LIST", parse=parse_methods, env="TRAFFIC_DUPLICATOR_METHODS", default=(), default_text="all",
     )  # fmt: skip
     path: tuple[str, ...] = option(
-        "--path", "mirror only requests to paths in which this regular expression of Go's is found, such as ^/api/",
+        "--path", "mirror only requests to paths in which this regular expression of Go's is found, such as ^/api/; "
+        "paths that would take it too long to search are not mirrored, and counted",
         metavar="REGEXP", parse=parse_path, env="TRAFFIC_DUPLICATOR_PATH", default_text="all", repeatable=True,
     )  # fmt: skip
     not_path: tuple[str, ...] = option(
-        "--not-path", "mirror no requests to paths in which this one is found",
+        "--not-path", "mirror no requests to paths in which this one is found, or would take too long to search",
         metavar="REGEXP", parse=parse_path, env="TRAFFIC_DUPLICATOR_NOT_PATH", default_text="none", repeatable=True,
     )  # fmt: skip
     sample: float = option(

@@ -44,6 +44,9 @@ class Selection:
 
 ALL = Selection()
 
+MOVES_A_SECOND = 20_000  # of the expressions' machines, 2 to 7 us each: see `Filter`
+_MOVES_AT_ONCE = 500
+
 
 # ---- converters: a ValueError completes the sentence "--flag must be ..." ------------------------------------------
 
@@ -90,30 +93,69 @@ def path_of(target: bytes) -> bytes:
     return path or b"/"
 
 
-def make_filter(selection: Selection) -> Callable[[bytes, bytes], bool] | None:
-    """Says of a method and a target whether they are wanted; None if all are. Time is linear in the target."""
+def make_filter(selection: Selection, clock: Callable[[], float]) -> Filter | None:
+    """Judges methods and targets; None if all are wanted. `clock` tells seconds."""
     if not (selection.methods or selection.paths or selection.not_paths):
         return None
-    methods = frozenset(method.encode() for method in selection.methods) or METHODS
-    wanted, unwanted = _matcher(selection.paths), _matcher(selection.not_paths)
+    return Filter(selection, clock)
 
-    def wants(method: bytes, target: bytes) -> bool:
-        if method not in methods:
+
+class Filter:
+    """Says of a method and a target whether they are wanted; None if it may not spend the time to find out.
+
+    Time is linear in the target, but what the expressions have not met yet takes some microseconds a character, in
+    which no client is served: clients could fill all time with that. Three milliseconds at once, and a tenth of a
+    processor, is what they get; what the expressions know by then costs nothing of it.
+    """
+
+    def __init__(self, selection: Selection, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._methods = frozenset(method.encode() for method in selection.methods) or METHODS
+        if selection.paths or selection.not_paths:
+            from launcher.go_regexp import Allowance  # it takes some milliseconds, and few use it
+
+            self._allowance = Allowance(per_second=MOVES_A_SECOND, most=_MOVES_AT_ONCE)
+            self._wanted, self._unwanted = map(self._compiled, (selection.paths, selection.not_paths))
+        self._sees_paths = bool(selection.paths or selection.not_paths)
+
+    def _compiled(self, patterns: Sequence[str]) -> list[Callable[[bytes], bool]]:
+        from launcher.go_regexp import compile_go
+
+        return [compile_go(pattern, self._allowance).is_match for pattern in patterns]
+
+    def __call__(self, method: bytes, target: bytes) -> bool | None:
+        if method not in self._methods:
             return False
+        if not self._sees_paths:
+            return True
         path = path_of(target)
-        return (wanted is None or wanted(path)) and not (unwanted is not None and unwanted(path))
+        self._allowance.fill(self._clock())
+        is_wanted = _is_found(self._wanted, path) if self._wanted else True
+        if is_wanted is False:
+            return False
+        is_unwanted = _is_found(self._unwanted, path)
+        if is_unwanted:
+            return False
+        return None if is_wanted is None or is_unwanted is None else True
 
-    return wants
+    @property
+    def work(self) -> int:
+        """The moves that were spent so far."""
+        return self._allowance.work
 
 
-def _matcher(patterns: Sequence[str]) -> Callable[[bytes], bool] | None:
-    """Says whether one of the patterns is found in a path; None if there are none."""
-    if not patterns:
-        return None
-    from launcher.go_regexp import compile_go  # it takes some milliseconds, and few use it
+def _is_found(searches: Sequence[Callable[[bytes], bool]], path: bytes) -> bool | None:
+    """Whether one of them finds something in it; None if that would take too long."""
+    from launcher.go_regexp import TooCostly
 
-    searches = [compile_go(pattern).is_match for pattern in patterns]
-    return lambda path: any(search(path) for search in searches)
+    found: bool | None = False
+    for search in searches:
+        try:
+            if search(path):
+                return True
+        except TooCostly:
+            found = None
+    return found
 
 
 # ---- for people ----------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ class Selector:
         self._max_request_bytes = max_request_bytes
         self._in_dyno = in_dyno
         self._clock = clock
-        self._wants = make_filter(selection)
+        self._wants = make_filter(selection, clock)
         self._sampler = Sampler(selection.sample_by)
         self._rate_limit = RateLimit()
         self._asks_for_peers = selection.sample_by is not None and selection.sample_by.kind == "client"
@@ -67,8 +67,8 @@ class Selector:
         controls = self._controls
         if not controls.is_copying:
             return "skipped_paused"
-        if self._wants is not None and not self._wants(head.method, head.target):
-            return "skipped_filter"
+        if self._wants is not None and not (is_wanted := self._wants(head.method, head.target)):
+            return "skipped_unjudged" if is_wanted is None else "skipped_filter"
         if controls.sample_percent < 100 and not self._sampler.takes(head.raw, peer, controls.sample_percent):
             return "skipped_sample"
         if len(head.raw) + body_bytes > self._max_request_bytes:

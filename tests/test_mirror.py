@@ -172,6 +172,15 @@ def test_what_is_not_wanted_is_counted_and_never_held(in_pieces):
     assert scene.copies() == [GET[:-2] + GUARD]
 
 
+def test_what_takes_too_long_to_judge_is_counted_apart_and_not_held():
+    scene = Scene(selection=Selection(paths=("a.{1,100}/edit$",)))
+    strange = b"/" + b"abba" * 40 + b"".join(b"a" + b"b" * (1 + n * n % 97) for n in range(1000))
+    scene.send(POST.replace(b"/api", strange)[:-1])
+    assert scene.budget.used_bytes == 0
+    scene.send(b"x" + GET)
+    assert scene.counters() == {"seen": 2, "skipped_unjudged": 1, "skipped_filter": 1}
+
+
 def test_a_switch_ends_framing_even_when_a_filter_does_not_want_it():
     scene = Scene(selection=Selection(paths=("^/api",))).send(UPGRADE)
     scene.tap.app_sent(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")

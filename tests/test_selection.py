@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from launcher.selection import (
     ALL,
+    MOVES_A_SECOND,
     SampleBy,
     Selection,
     explained,
@@ -118,7 +121,7 @@ def test_the_path_is_what_the_client_sent_before_the_query(target, path):
     ],
 )
 def test_a_filter_wants(selection, wanted, unwanted):
-    wants = make_filter(selection)
+    wants = make_filter(selection, Clock())
     assert wants is not None
     for requests, is_wanted in ((wanted, True), (unwanted, False)):
         for request in requests:
@@ -126,9 +129,55 @@ def test_a_filter_wants(selection, wanted, unwanted):
             assert wants(method, target) is is_wanted, request
 
 
+STRANGE = b"/" + bytes(random.Random(1).choices(b"/u", k=60_000))
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.mark.parametrize("kind", ["paths", "not_paths"])
+@pytest.mark.parametrize("pattern", ["/u.{1,30}/edit", "u.{1,100}/edit$", "(?:u.{1,3}|/.{1,9}u){1,40}z"])
+def test_what_takes_long_to_judge_is_left_unjudged_and_the_rest_is_judged(kind, pattern):
+    clock = Clock()
+    wants = make_filter(Selection(**{kind: (pattern,)}), clock)
+    short = b"/users/7"
+    clock.now += 1
+    assert wants(b"GET", short) is (kind == "not_paths")
+    for _ in range(3):
+        assert wants(b"GET", STRANGE) is None
+    assert wants(b"GET", short) is (kind == "not_paths"), "what is known needs no work"
+    assert wants(b"GET", STRANGE[::-1][:-1]) is None
+    clock.now += 1
+    assert wants(b"GET", b"/users/a-path-that-is-new") is (kind == "not_paths")
+
+
+def test_what_it_costs_to_judge_is_bounded_in_any_second():
+    clock = Clock()
+    wants = make_filter(Selection(paths=("/u.{1,30}/edit", "u.{1,100}/edit$")), clock)
+    known = random.Random(2)
+    for _ in range(2000):
+        target = b"/" + bytes(known.choices(b"/u", k=300))
+        clock.now += 0.001
+        wants(b"GET", target)
+    assert wants.work <= 2 * MOVES_A_SECOND + 500
+
+
+def test_of_several_paths_one_that_is_found_is_enough_even_if_another_takes_long():
+    wants = make_filter(Selection(paths=("/u.{1,30}/edit", "^/[/u]")), Clock())
+    assert wants(b"GET", STRANGE[:9]) is True
+    assert wants(b"GET", STRANGE) is True
+    wants = make_filter(Selection(paths=("^/[/u]",), not_paths=("^/[/u]", "/u.{1,30}/edit")), Clock())
+    assert wants(b"GET", STRANGE) is False
+    assert wants(b"GET", STRANGE.replace(b"u", b"x")) is False
+
+
 def test_without_a_filter_nothing_is_asked():
-    assert make_filter(ALL) is None
-    assert make_filter(Selection(sample_by=USERS)) is None
+    assert make_filter(ALL, Clock()) is None
+    assert make_filter(Selection(sample_by=USERS), Clock()) is None
 
 
 # ---- in words ------------------------------------------------------------------------------------------------------

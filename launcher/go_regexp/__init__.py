@@ -11,9 +11,9 @@ from launcher.go_regexp.captures import Captures
 from launcher.go_regexp.nodes import GoSyntaxError, GoUnsupported
 from launcher.go_regexp.parser import parse
 from launcher.go_regexp.program import Program
-from launcher.go_regexp.search import Search
+from launcher.go_regexp.search import Allowance, Search, TooCostly
 
-__all__ = ["GoRegexp", "GoSyntaxError", "GoUnsupported", "check_go", "compile_go"]
+__all__ = ["Allowance", "GoRegexp", "GoSyntaxError", "GoUnsupported", "TooCostly", "check_go", "compile_go"]
 
 _KEPT_TEMPLATES = 16
 
@@ -21,14 +21,14 @@ _KEPT_TEMPLATES = 16
 class GoRegexp:
     """A compiled pattern. Not for several threads at once."""
 
-    def __init__(self, program: Program) -> None:
-        self._search = Search(program)
+    def __init__(self, program: Program, allowance: Allowance | None = None) -> None:
+        self._search = Search(program, allowance)
         self._captures = Captures(program)
         self._names = program.names
         self._templates: dict[bytes, list[templates.Part]] = {}
 
     def is_match(self, data: bytes) -> bool:
-        """Is there a match anywhere in it?"""
+        """Is there a match anywhere in it? Raises TooCostly if it has an allowance, and that is used up."""
         return self._search.is_match(data.decode("utf-8", "surrogateescape"))
 
     def replace_all(self, data: bytes, template: bytes) -> bytes:
@@ -71,9 +71,15 @@ def _group(text: str, slots: list[int], numbers: tuple[int, ...]) -> bytes:
     return b""
 
 
-def compile_go(text: str) -> GoRegexp:
-    """The pattern, ready for use. Raises GoSyntaxError if Go refuses it, its GoUnsupported if only this engine does."""
-    return GoRegexp(Program(parse(text)))
+def compile_go(text: str, allowance: Allowance | None = None) -> GoRegexp:
+    """The pattern, ready for use. Raises GoSyntaxError if Go refuses it, its GoUnsupported if only this engine does.
+
+    `allowance` bounds what its searches (not its replacements) may cost.
+    """
+    program = Program(parse(text))
+    if allowance is not None:
+        program.get_ready()
+    return GoRegexp(program, allowance)
 
 
 def check_go(text: str) -> None:

@@ -2,14 +2,16 @@
 
 A state is the set of Takes that took the last character, and that character's kind. What a text costs is one look-up a
 character, and for each state or character that the table doesn't know one move of the whole set: never more, whatever
-the text is. The table is thrown away when it is full.
+the text is. An `Allowance` bounds the moves, which cost a hundred look-ups each. When the table is full it is thrown
+away, bit by bit: all at once would take 5 ms.
 """
 
 from __future__ import annotations
 
 from launcher.go_regexp.program import EDGE, OTHER, Program
 
-MAX_ENTRIES = 10_000  # look-ups that a table holds: about 1 MB
+MAX_ENTRIES = 10_000  # look-ups that a table holds: about 1 MB, and as much again while it is thrown away
+_FORGOTTEN_A_MOVE = 2  # states, of which a table has one more than it has entries at most
 
 
 class _Decided(Exception):
@@ -24,18 +26,48 @@ class _Hopeless(_Decided):
     pass
 
 
+class TooCostly(Exception):
+    """The allowance is used up, and without more moves nobody can tell whether there is a match."""
+
+
+class Allowance:
+    """The work that several searches may do together: `most` at once, `per_second` in the long run. The clock is the
+    caller's, who fills it before each text: so no text costs more than `most`."""
+
+    def __init__(self, *, per_second: float, most: float) -> None:
+        self.work = 0  # done so far
+        self._per_second = per_second
+        self._most = self._left = most
+        self._filled_at: float | None = None
+
+    def fill(self, now: float) -> None:
+        """`now` in seconds, never less than before."""
+        if self._filled_at is not None:
+            self._left = min(self._most, self._left + (now - self._filled_at) * self._per_second)
+        self._filled_at = now
+
+    def spend(self, work: int) -> None:
+        """Raises TooCostly if so much is not left."""
+        if self._left < work:
+            raise TooCostly
+        self._left -= work
+        self.work += work
+
+
 class Search:
     """The table of one program. `moves` counts the look-ups that it could not answer."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, allowance: Allowance | None = None) -> None:
         self.program = program
+        self.allowance = allowance
         self.moves = 0
         self._entries = 0
         self._states: dict[tuple[int, int], _State] = {}
+        self._retired: dict[tuple[int, int], _State] = {}
         self._first = self.state(0, EDGE)
 
     def is_match(self, text: str) -> bool:
-        """Is there a match anywhere in it?"""
+        """Is there a match anywhere in it? Raises TooCostly."""
         state = self._first
         try:
             for character in text:
@@ -59,9 +91,12 @@ class Search:
         self._entries += 1
         if self._entries > MAX_ENTRIES:
             self._entries = 0
-            for state in self._states.values():
-                state.forget()
-            self._states = {(self._first.took, self._first.kind): self._first}
+            self._retired = self._states
+            first = (self._first.took, self._first.kind)
+            self._retired.pop(first).forget()
+            self._states = {first: self._first}
+        for _ in range(min(_FORGOTTEN_A_MOVE, len(self._retired))):
+            self._retired.popitem()[1].forget()  # which may know itself
 
 
 class _State(dict[str, "_State"]):
@@ -89,8 +124,10 @@ class _State(dict[str, "_State"]):
         if character in self._ends:
             raise self._ends[character]
         search, program = self._search, self._search.program
-        search.count()
         kind = program.kind(character)
+        if search.allowance is not None:
+            search.allowance.spend(program.forward(self.kind, kind).work)
+        search.count()
         waits = self._waits(kind)
         if waits >> program.done_bit:
             self._ends[character] = _Found

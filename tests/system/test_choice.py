@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import time
 from pathlib import Path
 
@@ -12,10 +14,17 @@ from launcher.sampling import place_of
 from tests.system import accounts
 from tests.system.launched import Product
 from tests.system.load import Request, check_arrivals, request, send_all
+from tests.system.machine import proc
 from tests.system.sink import command, sink
 from tests.system.test_copies import scene
 
 LARGE = bytes(8 << 20)
+
+
+def process_seconds(pid: int) -> float:
+    """The processor time that a process has used."""
+    fields = proc(pid, "stat").rpartition(b")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def mixed_requests() -> tuple[list[Request], list[int]]:
@@ -58,6 +67,22 @@ def test_only_what_is_wanted_arrives(product: Product, tmp_path: Path, is_by_var
         assert said == "all GET, HEAD and OPTIONS requests to paths with ^/r/, but not with /[45]$"
         assert counters == {"seen": 13, "offered": 6, "skipped_filter": 7}
         assert sorted(each.id for each in destination.arrivals()) == wanted
+
+
+def test_a_path_that_takes_long_to_judge_holds_nobody_up_and_is_counted(product: Product, tmp_path: Path) -> None:
+    """Each of its characters would meet a new state: 0.05 s a request, in which the relay serves nobody."""
+    letters = random.Random(1)
+    strange = [request(n, target=f"/r/{n}/" + "".join(letters.choices("/u", k=10_000))) for n in range(20, 80)]
+    plain = [request(n, target=f"/r/{n}/u/7/edit") for n in range(20)]
+    with scene(product, tmp_path, "--path", "/u.{1,30}/edit", "--not-path", "u.{1,100}/x$") as on:
+        send_all(on.launched.port, plain, connections=1)
+        before = process_seconds(on.launched.pid)
+        send_all(on.launched.port, strange, connections=1, is_plain=True)
+        spent = process_seconds(on.launched.pid) - before
+        assert on.end(copies=20) == {"seen": 80, "offered": 20, "skipped_unjudged": 60}
+        check_arrivals(plain, on.destination.arrivals(), at="the destination")
+        check_arrivals([*strange, *plain], on.at_app(), at="the app")
+        assert spent < 0.5  # for a second or more
 
 
 def test_a_tenth_of_the_users_arrives_with_all_that_they_send_and_more_users_join_them(
