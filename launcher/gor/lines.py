@@ -1,8 +1,9 @@
 """Which of gor's lines may be passed on: those of a known form, without anything of a request or a configuration.
 
 gor prints whole requests when it panics and whole records when it can't read one, so a line is known or it is not
-passed on; nor is what follows a printed request, for its body may hold lines that look like gor's. What is known was
-read from the sources of 1.2.0 and 1.3.2 and from Go's own (log, flag, runtime).
+passed on; nor is what follows a printed request, for its body may hold lines that look like gor's. Of errors
+only the kind is told: gor quotes what a destination answered. What is known was read from the sources of 1.2.0 and
+1.3.2 and from Go's own (log, flag, runtime, net).
 
 This runs in the relay's loop, and clients choose much of what gor quotes: only the first 4 KiB of a line are looked at,
 and every pattern takes linear time.
@@ -47,6 +48,25 @@ _DUMP = re.compile(  # what follows is printed as it is, lines and all; output-b
     | \[EMITTER\]\ Found\ malformed\ record\ (?!"))""",  # 1.3.2 quotes this one
     re.VERBOSE,
 )
+_SEND_ERROR = re.compile(  # 1.3.2: around it are the request's address, and what a destination answered
+    r"""(?<=\[HTTP-OUTPUT\]\ error\ when\ sending:\ )(?P<address>"?[A-Za-z]+\ \\"[^"]*":\ )?(?P<error>.*)
+    | (?<=\[HTTPCLIENT\]\ HTTP\ redirects\ )from.*""",
+    re.VERBOSE | re.DOTALL,
+)
+_REASON = re.compile(  # of Go's net, net/http, crypto/tls and crypto/x509
+    r"""context\ (?:deadline\ exceeded|canceled) | Client\.Timeout\ exceeded | (?:i/o|TLS\ handshake)\ timeout
+    | connection\ (?:refused|reset\ by\ peer|timed\ out) | broken\ pipe | server\ closed\ idle\ connection
+    | no\ such\ host | server\ misbehaving | no\ route\ to\ host | network\ is\ unreachable | too\ many\ open\ files
+    | cannot\ assign\ requested\ address | (?:proxyconnect|socks\ connect)\ tcp | Proxy\ Authentication\ Required
+    | x509:\ certificate\ (?:signed\ by\ unknown\ authority|has\ expired\ or\ is\ not\ yet\ valid)
+    | x509:\ (?:certificate\ is\ (?:not\ )?valid\ for|cannot\ validate\ certificate) | remote\ error:\ tls
+    | first\ record\ does\ not\ look\ like\ a\ TLS\ handshake
+    | server\ gave\ HTTP\ response\ to\ HTTPS\ client | multiple\ Content-Length\ headers | bad\ Content-Length
+    | malformed\ (?:HTTP\ (?:response|status\ code|version)|MIME\ header|chunked\ encoding)
+    | unsupported\ (?:transfer\ encoding|protocol\ scheme) | failed\ to\ parse\ Location\ header
+    | (?:unexpected\ )?EOF""",
+    re.VERBOSE,
+)
 _REMOVED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"^(invalid (?:boolean )?value) .* (for (?:flag )?-[\w-]+)(: [^\"`]*)?.*$"), r"\1 \2\3"),
     (re.compile(r"^(invalid (?:boolean )?value) (?!for (?:flag )?-[\w-]+).*$"), r"\1"),
@@ -75,6 +95,14 @@ class GorLines:
         return known
 
 
+def _reason(error: re.Match[str]) -> str:
+    """The kind of an error, if it is a known one: its words may be a client's or a destination's."""
+    reason = _REASON.search(error["error"] or "")
+    if reason is None:
+        return "…"
+    return reason[0] if reason.end() == len(error["error"].rstrip('"')) else f"{reason[0]} …"
+
+
 def known_line(line: str, mask: Callable[[str], str] = str) -> str | None:
     """The line as it may be passed on, at most `MAX_CHARACTERS` and all of them printable; None if it may not.
 
@@ -85,6 +113,7 @@ def known_line(line: str, mask: Callable[[str], str] = str) -> str | None:
         text = text[:_MAX_LOOKED_AT].rpartition(" ")[0] + "…"  # no half of a word, which no pattern would recognise
     if not _KNOWN.match(text):
         return None
+    text = _SEND_ERROR.sub(_reason, text)
     text = _REQUEST.sub("…", text)
     for pattern, replacement in _REMOVED:
         text = pattern.sub(replacement, text)

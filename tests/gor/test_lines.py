@@ -44,6 +44,7 @@ NEVER = [
     '{"password":"s3cret"}',
 ]
 
+SENDING = "[DEBUG][elapsed 1s]: [HTTP-OUTPUT] error when sending: "
 CHANGED = [
     ('invalid value "X-Key s3cret" for flag -http-set-header: Expected `Key: Value`',
      "invalid value for flag -http-set-header: Expected "),
@@ -53,7 +54,14 @@ CHANGED = [
     ('2026/11/23 17:44:44 [OUTPUT-HTTP] parse HTTP output URL error["parse \\"http://u:s3cret@[::1\\": missing"]',
      '2026/11/23 17:44:44 [OUTPUT-HTTP] parse HTTP output URL error["parse \\"http://***@[::1\\": missing"]'),
     ('[DEBUG][elapsed 1s]: [HTTP-OUTPUT] error when sending: "Get \\"http://a/b?token=s3cret\\": EOF"',
-     '[DEBUG][elapsed 1s]: [HTTP-OUTPUT] error when sending: "Get \\"http://a/b?…\\": EOF"'),
+     "[DEBUG][elapsed 1s]: [HTTP-OUTPUT] error when sending: EOF"),
+    (SENDING + '"Get \\"http://a/s3cret\\": net/http: HTTP/1.x: malformed HTTP response \\"s3cret\\""',
+     SENDING + "malformed HTTP response …"),
+    (SENDING + '"Get \\"http://a/EOF\\": x509: certificate is valid for s3cret, not a"',
+     SENDING + "x509: certificate is valid for …"),
+    (SENDING + '"Get \\"http://a/EOF\\": s3cret"', SENDING + "…"),
+    ('[DEBUG][elapsed 1s]: [HTTPCLIENT] HTTP redirects from "a" to "s3cret" with "302 s3cret"',
+     "[DEBUG][elapsed 1s]: [HTTPCLIENT] HTTP redirects …"),
     ('[DEBUG][elapsed 1s]: [MIDDLEWARE] command["python h.py fifo prog --key=\\"s3cret\\"]"] error: "exit status 1"',
      '[DEBUG][elapsed 1s]: [MIDDLEWARE] error: "exit status 1"'),
     ("[DEBUG][elapsed 1s]: Starting reading from Modifying traffic using 'prog --key=s3cret' command",

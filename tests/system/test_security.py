@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,39 +18,13 @@ from tests.system.accounts import is_builtin, is_gor
 from tests.system.destination import Destination
 from tests.system.launched import Launched, Product, app
 from tests.system.machine import free_port, listeners, proc, with_descendants
-
-LISTENS = app("controlled.py", "listen")
+from tests.system.strangers import LISTENS, say, serving
 
 
 @pytest.fixture(params=["builtin", *NAMES])
 def replayer(request: pytest.FixtureRequest) -> str:
     """The value of --replayer: the built-in one, then each real gor that is there."""
     return "builtin" if request.param == "builtin" else str(real_gor(request.param).path)
-
-
-@contextmanager
-def serving(
-    product: Product, *options: str, cwd: Path | None = None, environ: Mapping[str, str | None] | None = None
-) -> Iterator[Launched]:
-    with product.launch(options, LISTENS, cwd=cwd, environ=environ) as launched:
-        launched.wait_until_listening()
-        yield launched
-        launched.tell("exit 0")
-        launched.wait()
-
-
-def say(launched: Launched, data: bytes) -> bytes:
-    """Sends bytes on a connection of their own, ends it, and returns what comes back."""
-    with launched.connect() as client:
-        answer = b""
-        try:
-            client.sendall(data)
-            client.shutdown(socket.SHUT_WR)
-            while piece := client.recv(65536):
-                answer += piece
-        except (ConnectionResetError, BrokenPipeError):
-            pass  # the app had not read all of it
-        return answer
 
 
 def its_own(launched: Launched) -> list[int]:
