@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import NamedTuple
 
@@ -39,3 +40,13 @@ class Failures:
         """What people have not been told yet."""
         news, self._news = self._news, []
         return news
+
+
+def defect(error: Exception) -> str:
+    """An error that should not be, in words: what and where. Not its text, which may hold bytes of a request."""
+    where = "somewhere"
+    traceback = error.__traceback__
+    while traceback is not None:
+        where = f"{os.path.basename(traceback.tb_frame.f_code.co_filename)}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return f"a defect of the replayer's, please report it: {type(error).__name__} in {where}"

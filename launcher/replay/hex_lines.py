@@ -25,7 +25,7 @@ class HexLines:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._pieces: list[bytes] = []  # of the line that is not complete
+        self._line = bytearray()  # that is not complete: small pieces, kept apart, would take many times their bytes
         self._size = 0  # of that line, kept or not
 
     def receive(self, data: bytes) -> list[bytes | Malformed]:
@@ -40,25 +40,25 @@ class HexLines:
 
     def receive_eof(self) -> list[bytes | Malformed]:
         """The stream's end."""
-        size, self._pieces, self._size = self._size, [], 0
+        size, self._line, self._size = self._size, bytearray(), 0
         return [Malformed("the last line has no end")] if size else []
 
     def _hold(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > self._max_bytes:
-            self._pieces = []
-        elif piece:
-            self._pieces.append(piece)
+            self._line = bytearray()
+        else:
+            self._line += piece
 
     def _complete(self) -> list[bytes | Malformed]:
-        size, line = self._size, b"".join(self._pieces).strip()
-        self._pieces, self._size = [], 0
+        size, line = self._size, self._line.strip()
+        self._line, self._size = bytearray(), 0
         if size > self._max_bytes:
             return [Malformed(f"a line of {size} bytes is longer than the {self._max_bytes} allowed")]
         return [_record(line)] if line else []
 
 
-def _record(line: bytes) -> bytes | Malformed:
+def _record(line: bytearray) -> bytes | Malformed:
     try:
         record = binascii.unhexlify(line)
     except ValueError:

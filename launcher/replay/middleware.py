@@ -30,7 +30,7 @@ from launcher.mirror_queue import Budget, MirrorQueue
 from launcher.options import ConfigurationError
 from launcher.output_lines import read_lines
 from launcher.poller import Poller
-from launcher.replay.failures import Failures
+from launcher.replay.failures import Failures, defect
 from launcher.replay.hex_lines import HexLines, Malformed
 from launcher.replay_protocol import MiddlewareAccount
 
@@ -226,20 +226,29 @@ class Middleware:
 
     async def _read(self, stdout: trio.lowlevel.FdStream) -> None:
         lines = HexLines(self._max_line_bytes)
-        while data := await stdout.receive_some(_RECEIVE_BYTES):
-            # Who cancels this also cancels the outputs: once they have ended, they must get no record.
-            await trio.lowlevel.checkpoint_if_cancelled()
-            self._take(lines.receive(data))
-        self._take(lines.receive_eof())
+        try:
+            while data := await stdout.receive_some(_RECEIVE_BYTES):
+                # Who cancels this also cancels the outputs: once they have ended, they must get no record.
+                await trio.lowlevel.checkpoint_if_cancelled()
+                self._take(lines.receive(data))
+        finally:
+            self._take(lines.receive_eof())  # never a record
 
     def _take(self, found: Sequence[bytes | Malformed]) -> None:
         for record in found:
             if isinstance(record, Malformed):
-                self._counters.malformed += 1
-                self._failures.add("malformed", record.error)
+                self._count_malformed(record.error)
+                continue
+            try:
+                self._emit(record)
+            except Exception as error:  # noqa: BLE001 - one record's defect must not end the others
+                self._count_malformed(defect(error))
             else:
                 self._counters.returned += 1
-                self._emit(record)
+
+    def _count_malformed(self, error: str) -> None:
+        self._counters.malformed += 1
+        self._failures.add("malformed", error)
 
     async def _pass_on(self, stderr: trio.abc.ReceiveStream) -> None:
         async for line in read_lines(stderr):

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,7 +14,10 @@ import pytest
 import trio
 
 from launcher.counters import as_dict
+from launcher.log import log
+from launcher.poller import Poller
 from launcher.replay.hex_lines import HexLines, Malformed
+from launcher.replay.middleware import Middleware
 from launcher.replay_protocol import Account, MiddlewareAccount, decode_line
 from tests import needs
 from tests.replay.by_hand import by_hand
@@ -48,6 +52,13 @@ import sys
 for number, line in enumerate(sys.stdin):
     print("no hex", "abc", b"hello".hex(), line.strip()[:-1], line.strip().upper() + "\\r", sep="\\n", flush=True)
 print("cut", end="", flush=True)
+"""
+LEAVES_A_CHILD = """
+import os, sys, time
+sys.stdin.readline()
+print("cut", end="", flush=True)
+if not os.fork():
+    time.sleep(5)
 """
 SUMS_UP = """
 import sys
@@ -400,3 +411,52 @@ def test_lines_are_read_in_every_split(stream: bytes, found: list[object]) -> No
     assert read_in([bytes([byte]) for byte in stream]) == found
     for cut in range(len(stream)):
         assert read_in([stream[:cut], stream[cut:]]) == found
+
+
+def test_a_line_takes_the_memory_of_its_bytes_however_they_come() -> None:
+    reader = HexLines(10**6)
+    tracemalloc.start()
+    for number in range(300_000):
+        assert not reader.receive(b"%02x" % (number % 256))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * 600_000
+
+
+async def test_the_last_line_of_a_program_whose_child_keeps_its_output_open_is_counted(
+    program: Callable[..., str],
+) -> None:
+    async with replayer([("output-null", "true"), ("middleware", program(LEAVES_A_CHILD))]) as running:
+        await running.replay(get())
+        assert await running.end() == 0
+        assert counted(running) == {"given": 1, "taken": 1, "malformed": 1}
+        assert "the last line has no end" in await running.stderr()
+
+
+async def test_a_defect_costs_one_line_of_a_program_and_is_told(
+    program: Callable[..., str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    emitted: list[bytes] = []
+
+    def emit(record: bytes) -> None:
+        emitted.append(record)
+        if len(emitted) == 1:
+            raise KeyError("secret")
+
+    poller = Poller()
+    middleware = Middleware(program(ECHO).split(), poller, 1024**2, emit)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(poller.run)
+            nursery.start_soon(middleware.run)
+            middleware.give(get("/1"))
+            middleware.give(get("/2"))
+            await middleware.finish(10)
+            nursery.cancel_scope.cancel()
+    middleware.tell_failures()
+    log.close()
+    assert [record.split()[5] for record in emitted] == [b"/1", b"/2"]
+    counters = middleware.account().counters
+    assert (counters.returned, counters.malformed) == (1, 1)
+    said = capfd.readouterr().err
+    assert "KeyError in test_middleware.py:" in said and "secret" not in said

@@ -6,11 +6,10 @@ output can't take is that output's to count.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from launcher.replay.failures import Failures
+from launcher.replay.failures import Failures, defect
 
 Receive = Callable[[bytes], None]  # takes one whole record, gor's header line included
 
@@ -59,16 +58,6 @@ class InputTally:
             self.count("failed", defect(error))
         else:
             self.count("received")
-
-
-def defect(error: Exception) -> str:
-    """An error that should not be, in words: what and where. Not its text, which may hold bytes of a request."""
-    where = "somewhere"
-    traceback = error.__traceback__
-    while traceback is not None:
-        where = f"{os.path.basename(traceback.tb_frame.f_code.co_filename)}:{traceback.tb_lineno}"
-        traceback = traceback.tb_next
-    return f"a defect of the replayer's, please report it: {type(error).__name__} in {where}"
 
 
 class Input(Protocol):

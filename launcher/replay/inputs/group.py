@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import trio
 
-from launcher.replay.inputs import Input, Receive, defect
+from launcher.replay.failures import defect
+from launcher.replay.inputs import Input, Receive
 from launcher.replay_protocol import Closing
 
 _GRACE_SECONDS = 2.0  # for inputs that were asked to stop; longer than each of them needs

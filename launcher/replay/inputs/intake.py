@@ -12,7 +12,8 @@ from email.utils import formatdate
 from launcher.copied_head import HeadCopier, is_copy
 from launcher.framing import Body, End, Framed, Framer, Head, Incomplete, Unframed
 from launcher.records import new_record
-from launcher.replay.inputs import InputTally, Receive, defect
+from launcher.replay.failures import defect
+from launcher.replay.inputs import InputTally, Receive
 from launcher.replay.limiters import Limiter
 
 RECORD_OVERHEAD_BYTES = 256

@@ -18,7 +18,8 @@ import trio
 
 from launcher.gor.values import size
 from launcher.listen_address import ListenAddress, parse_listen_address
-from launcher.replay.inputs import InputTally, Receive, defect
+from launcher.replay.failures import defect
+from launcher.replay.inputs import InputTally, Receive
 from launcher.replay.inputs.acceptor import Acceptor
 from launcher.replay.inputs.http import MAX_HELD_BYTES, listen
 from launcher.replay.limiters import make_limiter
