@@ -15,7 +15,7 @@ MAX_REQUEST_BYTES = MAX_HEAD_BYTES + MAX_BODY_BYTES
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,16}) (/[!-~]*) HTTP/1\.[01]")
 _START_OF_LINE = re.compile(rb"[A-Z]{0,16}|[A-Z]{1,16} [ -~]*\r?")  # garbage is refused without waiting for more
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t -~\x80-\xff]*?)[ \t]*")  # RFC 9112 §5
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t -~\x80-\xff]*)")  # RFC 9112 §5; the value with its blanks
 _LENGTH = re.compile(rb"[0-9]{1,8}")
 _REASONS = {
     200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
@@ -83,7 +83,7 @@ def _body_length(fields: list[bytes]) -> int:
         if name == b"transfer-encoding":
             raise Refused(501, "a body must have Content-Length instead of Transfer-Encoding")
         if name == b"content-length":
-            lengths.add(field[2])
+            lengths.add(field[2].strip(b" \t"))
     if not lengths:
         return 0
     if len(lengths) > 1 or _LENGTH.fullmatch(text := lengths.pop()) is None:

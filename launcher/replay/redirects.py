@@ -12,11 +12,12 @@ from urllib.parse import urljoin, urlsplit
 
 from launcher.replay.requests import Request
 
-_REQUEST_LINE = re.compile(rb"([^ ]+) (https?://[^/?#]*)?([^ ]*) ")
+_REQUEST_LINE = re.compile(rb"([^ ]+) (https?://[^/?# ]*)?([^ ]*) ")
 _HOST = re.compile(rb"\r\nhost:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _OF_BODY = re.compile(rb"\r\n(?:content-[a-z]+|transfer-encoding|trailer):[^\r\n]*(?=\r\n)", re.IGNORECASE)
 _BLANKS = " \t"
 _LOCATION = re.compile(r"[!-~]+")
+_LONGEST = 16_000  # characters of both targets; urllib remembers what it has split
 _SAME_METHOD = (307, 308)
 FOLLOWED = (301, 302, 303, *_SAME_METHOD)
 
@@ -27,6 +28,8 @@ def redirected(request: Request, status: int, location: bytes, scheme: str) -> R
     host = _HOST.search(request.head)
     text = location.decode("latin-1")
     if status not in FOLLOWED or not line or not host or not _LOCATION.fullmatch(text):
+        return None
+    if len(line[3]) + len(text) > _LONGEST:
         return None
     own = f"{scheme}://{host[1].decode('latin-1').rstrip(_BLANKS)}"
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from launcher.control.request import (
     encode_answer,
     parse_request,
 )
+from tests.linear import assert_linear
 
 CURLS = b"GET /status HTTP/1.1\r\nHost: localhost\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n"
 POST = b"POST /control HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nsample 10"
@@ -83,6 +86,20 @@ def test_whatever_comes_is_understood_refused_or_waited_for(data):
         encode_answer(Answer(refused.status, refused.reason.encode()))
         return
     assert request is None or len(request.body) <= MAX_BODY_BYTES
+
+
+@pytest.mark.parametrize("line", ["a:{}\0", "a{}\0", "a: b{}\0", "Content-Length: 1{}1", "Host: {}"])
+@pytest.mark.parametrize("filling", [" ", "\t", "a", ":", "\r"])
+def test_a_head_meant_to_be_slow_takes_linear_time(line, filling):
+    """Eight kilobytes of blanks held the launcher, and all clients with it, up for minutes."""
+
+    def work(data):
+        with suppress(Refused):
+            parse_request(data)
+
+    assert_linear(
+        lambda nbytes: f"GET / HTTP/1.1\r\n{line.format(filling * nbytes)}\r\n\r\n".encode(), work, MAX_HEAD_BYTES - 100
+    )
 
 
 def test_more_than_fits_is_never_waited_for():

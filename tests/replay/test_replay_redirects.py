@@ -6,6 +6,7 @@ import pytest
 
 from launcher.replay.redirects import redirected
 from launcher.replay.requests import Request
+from tests.linear import assert_linear, traced_memory
 from tests.replay.harness import OK, Visit, destination, get, post, replayer
 
 HEAD = b"POST /a/b?q=1 HTTP/1.1\r\nHost: h:81\r\nCookie: c\r\nContent-Type: t/x\r\nContent-Length: 2\r\n\r\n"
@@ -77,6 +78,30 @@ async def round_and_round(visit: Visit) -> None:
             await visit.send(OK)
         else:
             await visit.send(b"HTTP/1.1 302 Found\r\nLocation: /%d\r\nContent-Length: 1\r\n\r\nx" % (int(path[1:]) + 1))
+
+
+def test_behind_a_proxy_an_asterisk_is_no_part_of_the_authority() -> None:
+    head = b"OPTIONS http://h:81 HTTP/1.1\r\nHost: h:81\r\nA: b\r\n\r\n"  # RFC 9112 §3.2.4
+    following = redirected(request(head, b""), 307, b"/new", "http")
+    assert following is not None
+    assert following.head == b"OPTIONS http://h:81/new HTTP/1.1\r\nHost: h:81\r\nA: b\r\n\r\n"
+
+
+@pytest.mark.parametrize("location", [b"/" + b"a" * 60_000, b"http://h:81/" + b"a" * 60_000])
+def test_a_redirect_that_is_longer_than_any_server_takes_is_not_followed_nor_remembered(location: bytes) -> None:
+    with traced_memory() as traced:
+        for number in range(200):
+            assert redirected(request(), 307, location + b"%d" % number, "http") is None
+        assert traced()[0] < 1_000_000
+
+
+@pytest.mark.parametrize("piece", ["/", "../", "./", "a/", "a/../", "?", "#", "@", ":", "//", "%2e", ";", "[", "]"])
+@pytest.mark.parametrize("start", ["", "http://h:81/", "//", "http://"])
+def test_a_location_meant_to_be_slow_takes_linear_time(start: str, piece: str) -> None:
+    assert_linear(
+        lambda nbytes: (start + piece * (nbytes // len(piece)) + "a").encode(),
+        lambda location: redirected(request(), 307, location, "http"), 15_900,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("redirects", "arrived"), [("0", 1), ("1", 2), ("3", 4)])
