@@ -27,7 +27,7 @@ def assert_linear(make: Callable[[int], Data], work: Callable[[Data], object], n
     small = min(seconds(nbytes // TIMES) for _ in range(3))
     bound = TIMES * _SLACK * max(small, _LEAST_SECONDS)
     took = [seconds(nbytes)]
-    while took[-1] > bound and len(took) < 3:  # others may have been in the way
+    while bound < min(took) < 3 * bound and len(took) < 3:  # others may have been in the way
         took.append(seconds(nbytes))
     assert min(took) <= bound, f"{nbytes} bytes take {min(took):.3f} s, a sixteenth of them {small:.4f} s"
 

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 from launcher.replay.requests import Request
 
-_REQUEST_LINE = re.compile(rb"([^ ]+) (https?://[^/?# ]*)?([^ ]*) ")
+_REQUEST_LINE = re.compile(rb"([^ ]+) (?:(https?://[^/?# ]*)(?=[/?# ]))?([^ ]*) ")
 _HOST = re.compile(rb"\r\nhost:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _OF_BODY = re.compile(rb"\r\n(?:content-[a-z]+|transfer-encoding|trailer):[^\r\n]*(?=\r\n)", re.IGNORECASE)
 _BLANKS = " \t"
