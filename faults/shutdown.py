@@ -30,6 +30,7 @@ class Shutdown(Scenario):
     judges_door = True
     rate = 400.0
     seconds = quick_seconds = 1.0
+    latest_seconds = 0.8  # the signal; the load goes on until the door is closed
     in_dyno = False
     to_all = False  # as Heroku does: to every process of the dyno
     signals = 1
@@ -42,7 +43,7 @@ class Shutdown(Scenario):
         return ["--to", destination(place, "well")]
 
     def fault(self, run: Run) -> None:
-        run.wait(random.uniform(0.05, run.seconds * 0.8))
+        run.wait(random.uniform(0.05, self.latest_seconds))
         self.stopped_at = time.monotonic()
         for _ in range(self.signals):
             if self.to_all:
@@ -92,6 +93,7 @@ class LateDoor(Shutdown):
     name = "shutdown-late-door"
     says = f"SIGTERM to an app that goes on for {_OPEN_SECONDS:g} s: those who come in that time are served"
     beside = 0
+    seconds = quick_seconds = Shutdown.latest_seconds + _OPEN_SECONDS + 0.3
 
     def prepare(self, place: Place) -> Setup:
         setup = super().prepare(place)
