@@ -28,6 +28,7 @@ class Shutdown(Scenario):
     ends_with_app = True
     judges_latency = False  # the load ends in the middle
     judges_door = True
+    copies_arrive = False  # the signal may come while the replayer starts
     rate = 400.0
     seconds = quick_seconds = 1.0
     latest_seconds = 0.8  # the signal; the load goes on until the door is closed

@@ -85,7 +85,7 @@ class Resets(OneByOne):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
 
     def judge_counters(self, told: dict[str, int], seen: Seen) -> None:
-        assert told["incomplete"] == self.visits, f"{self.visits} were reset: {told}"
+        assert told.get("incomplete") == self.visits, f"{self.visits} were reset: {told}"
 
 
 class HalfCloses(OneByOne):
@@ -129,7 +129,7 @@ class HugeHeads(OneByOne):
             assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
 
     def judge_counters(self, told: dict[str, int], seen: Seen) -> None:
-        assert told["unframed"] == self.visits, f"{self.visits} came: {told}"
+        assert told.get("unframed") == self.visits, f"{self.visits} came: {told}"
 
 
 class ManyHeaders(OneByOne):
@@ -163,7 +163,7 @@ class Garbage(OneByOne):
                 client.recv(65536)
 
     def judge_counters(self, told: dict[str, int], seen: Seen) -> None:
-        assert told["unframed"] == self.visits, f"of {self.visits} some were taken for HTTP: {told}"
+        assert told.get("unframed") == self.visits, f"of {self.visits} some were taken for HTTP: {told}"
 
 
 class Smuggling(Garbage):
@@ -193,5 +193,5 @@ class Noise(Garbage):
     def judge_counters(self, told: dict[str, int], seen: Seen) -> None:
         unframed = told.get("unframed", 0)
         assert self.visits / 2 < unframed <= self.visits, f"{self.visits} came: {told}"
-        assert told["seen"] == seen.answered + unframed and told["offered"] == seen.answered, f"some is taken: {told}"
+        assert told.get("seen") == seen.answered + unframed and told.get("offered") == seen.answered, f"some is taken: {told}"
         self.beside = unframed
