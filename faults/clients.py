@@ -105,10 +105,10 @@ class SlowReaders(BesideOthers):
 
     def fault(self, run: Run) -> None:
         *clients, late = [run.connect_for_all() for _ in range(self.count + 1)]
-        for client in (*clients, late):
-            client.sendall(b"GET /large HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n")
         for client in clients:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for client in (*clients, late):
+            client.sendall(b"GET /large HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n")
         read = 0
         while not run.wait(_TICK_SECONDS):
             for client in clients:
