@@ -80,7 +80,7 @@ def _replace(path: str, data: bytes) -> None:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
         os.replace(new, path)
-    except OSError:
+    except BaseException:  # a Ctrl-C, too
         with suppress(OSError):
             os.unlink(new)
         raise

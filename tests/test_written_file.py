@@ -88,6 +88,7 @@ def test_a_link_to_a_file_stays_and_the_file_is_replaced(tmp_path: Path, is_ther
 def test_a_pipe_without_a_reader_is_told_and_stays(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "report.json")
     done = compare(tmp_path, tmp_path / "report.json")
+    assert done.returncode == 1
     assert "at=report-failed level=error file=" in done.stderr and "No such device or address" in done.stderr
     assert stat.S_ISFIFO((tmp_path / "report.json").stat().st_mode)
 

@@ -99,13 +99,12 @@ async def run_by_hand(told: HandSettings) -> int:
 
 
 def _end_comparison(report: Mapping[str, Any], told: HandSettings) -> int:
-    """Says and writes what was found. 1 if a check does not hold."""
+    """Says and writes what was found. 1 if a check does not hold, or if the report can't be written."""
     from launcher.compared import tell_compared, write_report
 
     is_good = tell_compared(report, told.checks)
-    if told.report_file:
-        write_report(told.report_file, report)
-    return 0 if is_good else 1
+    is_written = not told.report_file or write_report(told.report_file, report)
+    return 0 if is_good and is_written else 1
 
 
 class _Run:

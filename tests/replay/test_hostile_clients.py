@@ -11,6 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 import trio
 import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from launcher.listen_address import parse_listen_address
 from launcher.replay.inputs import Input, InputTally
@@ -68,6 +70,31 @@ def test_what_is_pipelined_behind_an_upgrade_is_taken_when_the_input_stops() -> 
     answer = connection.receive(UPGRADE * 10 + GET + b"GET / HT")
     assert (len(taken), answer.count(b"HTTP/1.1 200 OK"), answer.count(b"Connection: close")) == (11, 11, 1)
     assert connection.is_done
+
+
+PIECES = [
+    GET, UPGRADE, GET[:-2], b"\r\n", b"\x00", b"\n", b"GET / HTTP/1.0\r\nConnection: close\r\n\r\n",
+    b"POST / HTTP/1.1\r\nUpgrade: b\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n", b"abc",
+    b"POST / HTTP/1.1\r\nUpgrade: b\r\nTransfer-Encoding: chunked\r\n\r\n", b"5\r\nabcde\r\n", b"0\r\n\r\n",
+    b"CONNECT a:1 HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nX-Traffic-Duplicator: 1\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Length: 3000\r\n\r\n", b"x" * 2000,
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map(b"".join), st.integers(1, 9))
+def test_what_is_taken_does_not_depend_on_how_it_comes(stream: bytes, step: int) -> None:
+    def take(*pieces: bytes) -> tuple[dict[str, int], list[bytes]]:
+        taken: list[bytes] = []
+        intake = Intake(InputTally("--input-http"), taken.append, None, 2500, 1024**2)
+        connection = ConnectionIntake(intake)
+        for piece in pieces:
+            if not connection.is_done:
+                connection.receive(piece)
+        connection.closed()
+        assert intake.held_bytes == 0
+        return intake.tally.counts, [record.partition(b"\n")[2] for record in taken]
+
+    assert take(*(stream[start : start + step] for start in range(0, len(stream), step))) == take(stream)
 
 
 async def test_whoever_is_connected_when_it_stops_is_still_served() -> None:
