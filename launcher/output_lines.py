@@ -18,21 +18,25 @@ async def read_lines(
     stream: trio.abc.ReceiveStream, *, longest_bytes: int = _LONGEST_LINE_BYTES
 ) -> AsyncIterator[str]:
     """Lines without their ends, until the stream's end; of a line that is longer only the beginning."""
-    rest = b""
+    held = bytearray()  # of the line that has no end yet
     is_cut = False
     async with stream:
         async for data in _chunks(stream):
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
+            *ends, rest = data.split(b"\n")
+            for end in ends:
+                held += end
                 if not is_cut:
-                    yield line.decode(errors="backslashreplace")
+                    yield held.decode(errors="backslashreplace")
+                held.clear()
                 is_cut = False
-            if len(rest) > longest_bytes:
+            held += rest
+            if len(held) > longest_bytes:
                 if not is_cut:
-                    yield rest.decode(errors="backslashreplace")
-                rest, is_cut = b"", True
-    if rest and not is_cut:
-        yield rest.decode(errors="backslashreplace")
+                    yield held.decode(errors="backslashreplace")
+                held.clear()
+                is_cut = True
+    if held and not is_cut:
+        yield held.decode(errors="backslashreplace")
 
 
 async def _chunks(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:

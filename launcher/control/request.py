@@ -1,7 +1,7 @@
 """What is said on the control socket: one HTTP/1.1 request a connection, one answer, the end.
 
 Only what `curl --unix-socket` and our own client send is understood; all else is refused in words. Bounds: a head of
-8 KiB, a body of 4 KiB. Pure: no I/O.
+8 KiB and 100 headers, a body of 4 KiB. Pure: no I/O.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 MAX_HEAD_BYTES = 8 * 1024
 MAX_BODY_BYTES = 4 * 1024
+MAX_FIELDS = 100  # curl sends three; all are read again with each piece that comes
 MAX_REQUEST_BYTES = MAX_HEAD_BYTES + MAX_BODY_BYTES
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,16}) (/[!-~]*) HTTP/1\.[01]")
@@ -62,6 +63,8 @@ def parse_request(data: bytes) -> ControlRequest | None:
     match = (_REQUEST_LINE if is_whole_line else _START_OF_LINE).fullmatch(request_line)
     if match is None:
         raise Refused(400, "a request must begin with a line such as GET /status HTTP/1.1")
+    if len(fields) > MAX_FIELDS:
+        raise Refused(431, f"a head must have at most {MAX_FIELDS} headers")
     if not end:
         return None
     length = _body_length(fields)

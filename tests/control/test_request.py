@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from launcher.control.request import (
     MAX_BODY_BYTES,
+    MAX_FIELDS,
     MAX_HEAD_BYTES,
     MAX_REQUEST_BYTES,
     Answer,
@@ -100,6 +101,14 @@ def test_a_head_meant_to_be_slow_takes_linear_time(line, filling):
     assert_linear(
         lambda nbytes: f"GET / HTTP/1.1\r\n{line.format(filling * nbytes)}\r\n\r\n".encode(), work, MAX_HEAD_BYTES - 100
     )
+
+
+def test_headers_without_number_are_refused_before_their_end():
+    head = b"GET / HTTP/1.1\r\n" + b"a:\r\n" * MAX_FIELDS
+    assert parse_request(head + b"\r\n") == ControlRequest("GET", "/")
+    with pytest.raises(Refused) as refused:
+        parse_request(head + b"a:\r\n")
+    assert refused.value.status == 431
 
 
 def test_more_than_fits_is_never_waited_for():
