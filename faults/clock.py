@@ -5,6 +5,7 @@ The monotonic clock is left alone, as by a kernel whose clock is set.
 
 from __future__ import annotations
 
+import subprocess
 import time
 from itertools import cycle
 from pathlib import Path
@@ -13,7 +14,7 @@ from faults.machine import PoorMachine
 from faults.scenario import Place, Run, Seen, Setup
 from tests.needs import FAKETIME
 from tests.system import accounts
-from tests.system.launched import PATIENCE_SECONDS
+from tests.system.launched import PATIENCE_SECONDS, SYSTEM_PATH
 from tests.system.sink import wait_until
 
 _JUMP_SECONDS = 3600
@@ -37,7 +38,13 @@ class ClockJumps(PoorMachine):
             "DONT_FAKE_MONOTONIC": "1", "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # else threads of a Python wait in vain
             "NO_FAKE_STAT": "1",  # the times of files are nobody's business here
         }  # fmt: skip
+        self.environ = {"PATH": SYSTEM_PATH, **setup.environ}
         return setup
+
+    def clock_is_off(self) -> float:
+        """By so many seconds, for a program that sees the same clock as launcher and app."""
+        told = subprocess.run(["date", "+%s"], env=self.environ, capture_output=True, text=True, check=True)
+        return float(told.stdout) - time.time()
 
     def set_clock(self, seconds: float) -> None:
         """By so much from the true time; in one piece, for it is read at any moment."""
@@ -50,8 +57,12 @@ class ClockJumps(PoorMachine):
             if number == 8 or run.wait(run.seconds / 10):
                 return
             self.set_clock(seconds)
+            if number == 0:
+                self.first_jump = self.clock_is_off()
+                self.is_seen = "libfaketime" in Path(f"/proc/{run.launched.pid}/maps").read_text()
 
     def judge(self, run: Run, seen: Seen) -> None:
+        assert self.first_jump > _JUMP_SECONDS / 2 and self.is_seen, f"its clock has jumped by {self.first_jump} s"
         if run.place.is_mirrored:
             told = accounts.feed_counters(run.launched)
             assert told["taken"] == told["given"], f"copies were lost: {told}"

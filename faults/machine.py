@@ -170,11 +170,13 @@ class LauncherOfGorKilled(LauncherKilled):
 
 class TermStorm(PoorMachine):
     name = "machine-sigterm-storm"
-    says = "sends 200 SIGTERMs at the end"
+    says = "sends up to 200 SIGTERMs at the end, as long as the launcher lives"
 
     def stop(self, run: Run) -> None:
-        for _ in range(200):
-            if run.launched.is_running:
-                run.launched.send_signal(signal.SIGTERM)
+        sent = 0
+        while sent < 200 and run.launched.is_running:
+            run.launched.send_signal(signal.SIGTERM)
+            sent += 1
+        assert sent > 1, "it has ended at the first one"
         status = run.launched.wait()
         assert status == 0, f"the status is {status}, and the app's is 0"

@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from faults.destination import destination
 from faults.machine import PoorMachine
@@ -91,6 +92,10 @@ class NoIPv6(PoorMachine):
         else:  # no client of ours gets in there
             ours = f"tcp 127.0.0.1:{run.port}"
             wait_until(lambda: ours in listeners(run.launched.pid), "the app listens", PATIENCE_SECONDS)
+
+    def fault(self, run: Run) -> None:
+        addresses = Path(f"/proc/{run.launched.pid}/net/if_inet6").read_text()
+        assert not addresses, f"there is IPv6: {addresses}"
 
 
 def _without_ipv6(stack: ExitStack) -> list[str]:

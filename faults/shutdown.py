@@ -13,6 +13,7 @@ import time
 
 from faults.destination import destination
 from faults.scenario import Place, Run, Scenario, Seen, Setup, app_command, read_answer
+from tests.system import accounts
 
 _OPEN_SECONDS = 0.5
 _BODY = b"x" * 2000
@@ -85,7 +86,13 @@ class WithHangingDestination(Shutdown):
     quick_times = 4
 
     def options(self, place: Place) -> list[str]:
-        return ["--to", destination(place, "hang")]
+        self.url = destination(place, "hang")
+        return ["--to", self.url]
+
+    def judge(self, run: Run, seen: Seen) -> None:
+        super().judge(run, seen)
+        ends = accounts.outcomes(run.launched, self.url) if run.launched.facts("output") else {}
+        assert not run.place.is_mirrored or "2xx" not in ends, f"the destination has answered: {ends}"
 
 
 class LateDoor(Shutdown):
