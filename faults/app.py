@@ -50,7 +50,8 @@ class Ends(BadApp):
         self.seen_status = run.launched.wait()
 
     def until_ready(self, run: Run) -> None:
-        self.copies_arrive = not run.place.is_quick  # else it ends while the replayer starts
+        self.copies_arrive = not run.place.is_quick  # else it ends while the replayer starts, and may be killed then
+        self.replayer_dies = run.place.is_quick
         pid = run.launched.pid
         self.samples = [(accounts.resident_bytes(pid), processor_ns([pid]))]  # the peak is forgotten a moment later
 
@@ -106,7 +107,10 @@ class Daemonises(NeverServes):
     launcher nobody listens any more, and a line tells why."""
 
     name = "app-daemonises"
-    says = "goes to the background: its first process ends with 0, and so does the launcher; clients are refused"
+    says = (
+        "goes to the background: its first process ends with 0, and so does the launcher; clients are refused, and the "
+        "daemon is left, as without the launcher"
+    )
     mode = "daemon"
 
     def fault(self, run: Run) -> None:

@@ -75,6 +75,7 @@ def _explanation(pairs: int) -> Iterator[str]:
         f"*end* the seconds from SIGTERM to its end. A dash stands where there was nothing to measure. A row *holds* "
         f"if clients met no errors but the app's own (where it ends under load, give or take one a connection), p99 is "
         f"at most {RATIO:g} × the unmirrored one + {SPARE_MS:g} ms, memory and end are within their bounds, the "
-        f"balance is exact, and no process is left.",
+        f"balance is exact and agrees with what clients and destinations have counted themselves, and no process is "
+        f"left. Rows without a balance say why. Who comes beside the load comes equally often in both halves.",
         width=120, break_on_hyphens=False,
     )  # fmt: skip

@@ -159,8 +159,8 @@ class Scenario:
     quick_times: ClassVar[int] = 1
     # What account.py may conclude:
     beside: int | None = 0  # requests of others than the load, all of which were seen; None: nobody knows how many
-    replayer_dies: ClassVar[bool] = False  # what it had read has no end that is known
-    copies_arrive: ClassVar[bool] = True  # where a destination does well
+    replayer_dies: bool = False  # what it had read has no end that is known
+    copies_arrive: bool = True  # where a destination does well
     no_balance: ClassVar[str] = ""  # why the launcher tells none
     longest_stop_seconds: ClassVar[float] = 4.0  # from SIGTERM to the launcher's end: 2 s for the mirror, and spare
 
