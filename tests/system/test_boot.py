@@ -106,9 +106,10 @@ def test_while_the_app_does_not_accept_clients_are_refused_and_then_served_again
         launched.tell("listen")
         launched.wait_until_listening(nth=2)
         assert launched.http("GET", "/after").status == 200
+        assert sorted(arrival.target for arrival in destination.wait_for_arrivals(2)) == ["/after", "/before"]
         launched.tell("exit 0")
         assert launched.wait() == 0
-        assert sorted(arrival.target for arrival in destination.arrivals) == ["/after", "/before"]
+        assert len(destination.arrivals) == 2
 
 
 def test_connections_live_on_while_the_app_accepts_no_new_ones(product: Product) -> None:
