@@ -37,12 +37,16 @@ VALUE = r"(?:\"(?:\\.|[^\"\\])*\"|[^\s\"=\\]+)"
 OWN_LINE = re.compile(rf"traffic-duplicator at=[\w-]+ level=(?:info|warning|error)(?: [\w#.-]+={VALUE})*")
 
 
+def assert_own_lines(log: str, but: tuple[str, ...]) -> None:
+    for line in log.splitlines():
+        own = OWN_LINE.fullmatch(line)
+        assert own and line.isprintable(), f"{line!r}\n{log}"
+        assert MARK not in line or line.split()[1] in but, log
+
+
 def assert_nothing_of_strangers(launched: Launched, *, but: tuple[str, ...] = ()) -> None:
     """`but` names the lines that may have the mark: they must be the launcher's all the same."""
-    for line in launched.log.splitlines():
-        own = OWN_LINE.fullmatch(line)
-        assert own and line.isprintable(), f"{line!r}\n{launched.story()}"
-        assert MARK not in line or line.split()[1] in but, launched.story()
+    assert_own_lines(launched.log, but)
     assert len(launched.facts("balance")) == 1, launched.story()
 
 
@@ -90,9 +94,7 @@ def replayer(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     return "builtin" if name == "builtin" else str(real_gor(name).path), f"{line}\n"
 
 
-def test_nothing_that_clients_send_is_in_the_log(
-    product: Product, replayer: tuple[str, str], tmp_path: Path
-) -> None:
+def test_nothing_that_clients_send_is_in_the_log(product: Product, replayer: tuple[str, str], tmp_path: Path) -> None:
     name, lines = replayer
     with Destination() as destination:
         (tmp_path / "config" / "gor.options").write_text(f"--output-http {destination.url}\n--output-null\n{lines}")
@@ -260,13 +262,18 @@ RECORDS = [
 ]
 
 
-def test_nothing_of_a_recording_is_said_when_it_is_replayed(product: Product, tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", ["0", "3"])
+def test_nothing_of_a_recording_is_said_when_it_is_replayed_unless_verbose_asks_for_it(
+    product: Product, tmp_path: Path, level: str
+) -> None:
     (tmp_path / "all.gor").write_bytes(SEPARATOR.join([*RECORDS, b""]))
     with HostileDestination(ANSWERS) as hostile:
         words = ["--replay", "--input-file", "all.gor", "--output-http", f"http://{hostile.address}"]
         done = subprocess.run(
-            [product.file, *words], cwd=tmp_path, env={"PATH": os.environ["PATH"], "HOME": str(product.home)},
-            capture_output=True, text=True,
+            [product.file, *words, "--verbose", level], cwd=tmp_path, capture_output=True, text=True,
+            env={"PATH": os.environ["PATH"], "HOME": str(product.home)},
         )  # fmt: skip
         assert hostile.wait_until_met(1, 0), done.stderr
-    assert "at=input-failed" in done.stderr and MARK not in done.stderr + done.stdout, done.stderr
+    assert "at=input-failed" in done.stderr and done.stdout == ""
+    assert (MARK in done.stderr) is (level == "3"), done.stderr
+    assert_own_lines(done.stderr, ("at=request", "at=copy"))
