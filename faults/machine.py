@@ -133,6 +133,10 @@ class LauncherKilled(PoorMachine):
     no_balance = "the launcher is killed"
     ends_within_seconds = 4.0
 
+    def until_ready(self, run: Run) -> None:
+        if run.place.is_mirrored:
+            accounts.process(run.launched, self.is_replayer)
+
     def fault(self, run: Run) -> None:
         run.wait(run.seconds / 2)
         app_port = int(run.launched.facts("listening")[0]["app"].rpartition(":")[2]) if run.place.is_mirrored else 0
@@ -162,7 +166,13 @@ class LauncherOfGorKilled(LauncherKilled):
     says = "kills the launcher, whose replayer is a gor: the same"
 
     def prepare(self, place: Place) -> Setup:
-        return WellGor().prepare(place)
+        self.gor = WellGor()
+        return self.gor.prepare(place)
+
+    def fault(self, run: Run) -> None:
+        if run.place.is_mirrored:  # a helper that does not read yet waits longer for its launcher
+            wait_until(lambda: bool(self.gor.count("copies")), "gor reads", PATIENCE_SECONDS)
+        super().fault(run)
 
     def is_replayer(self, pid: int) -> bool:
         return accounts.is_gor(pid)
