@@ -31,8 +31,8 @@ class Shutdown(Scenario):
     judges_door = True
     copies_arrive = False  # the signal may come while the replayer starts
     rate = 400.0
-    seconds = quick_seconds = 1.0
-    latest_seconds = 0.8  # the signal; the load goes on until the door is closed
+    seconds = quick_seconds = 3.0  # the load ends with the app: were it over before, nobody would see the door
+    latest_seconds = 0.8  # the signal
     in_dyno = False
     to_all = False  # as Heroku does: to every process of the dyno
     signals = 1
@@ -101,7 +101,6 @@ class LateDoor(Shutdown):
     name = "shutdown-late-door"
     says = f"SIGTERM to an app that goes on for {_OPEN_SECONDS:g} s: those who come in that time are served"
     beside = 0
-    seconds = quick_seconds = Shutdown.latest_seconds + _OPEN_SECONDS + 0.3
 
     def prepare(self, place: Place) -> Setup:
         setup = super().prepare(place)
@@ -127,6 +126,7 @@ class AtEachMoment(Shutdown):
         "SIGTERM with a request before its first byte, inside its head, inside its body, before its answer, inside a "
         "large answer, inside a stream of events"
     )
+    latest_seconds = 0.1  # there is enough to do before
     cuts = (0, 10, len(_REQUEST) - len(_BODY) - 2, len(_REQUEST) - len(_BODY), len(_REQUEST) - 1, len(_REQUEST))
     beside = 2 * len(cuts) + 2  # each of those had one before; and the two whose answers are long
 
