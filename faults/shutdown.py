@@ -23,7 +23,7 @@ _REQUEST = b"POST /moment HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\n\r\n" %
 
 
 class Shutdown(Scenario):
-    """SIGTERM in the middle of the load; `stop` then only waits."""
+    """SIGTERM in the middle of the load; `stop` only waits, in `fault` already: behind the load all may be over."""
 
     group = "Shutdown"
     ends_with_app = True
@@ -45,6 +45,10 @@ class Shutdown(Scenario):
         return ["--to", destination(place, "well")]
 
     def fault(self, run: Run) -> None:
+        self.signal(run)
+        self.stop(run)
+
+    def signal(self, run: Run) -> None:
         run.wait(random.uniform(0.05, self.latest_seconds))
         self.stopped_at = time.monotonic()
         for _ in range(self.signals):
@@ -108,7 +112,7 @@ class LateDoor(Shutdown):
         return setup
 
     def fault(self, run: Run) -> None:
-        super().fault(run)
+        self.signal(run)
         while time.monotonic() < self.stopped_at + _OPEN_SECONDS / 2:
             with run.connect() as client:
                 client.sendall(_REQUEST)
@@ -116,6 +120,7 @@ class LateDoor(Shutdown):
             assert answer.startswith(b"HTTP/1.1 200 "), f"somebody who came then got {answer!r}"
             self.beside += 1
         assert self.beside, "nobody came in time"
+        self.stop(run)
 
 
 class AtEachMoment(Shutdown):
@@ -140,7 +145,7 @@ class AtEachMoment(Shutdown):
             assert read_answer(client).startswith(b"HTTP/1.1 200 ")
         for client, cut in zip(clients, self.cuts, strict=True):
             client.sendall(_REQUEST[:cut])
-        super().fault(run)
+        self.signal(run)
         time.sleep(0.05)  # inside the app's grace
         for client, cut in zip(clients, self.cuts, strict=True):
             client.sendall(_REQUEST[cut:])
@@ -151,6 +156,7 @@ class AtEachMoment(Shutdown):
         assert told.endswith(_LAST_EVENT) and told.count(_LAST_EVENT) == 1, f"the stream's end was {told[-100:]!r}"
         got = len(_rest(large))
         assert got == _LARGE_BYTES - 1, f"of the large answer {got} bytes of {_LARGE_BYTES - 1} have come"
+        self.stop(run)
 
     def begin(self, run: Run, target: bytes) -> socket.socket:
         """A client that has had its answer's head, and the first byte behind it."""
