@@ -55,9 +55,6 @@ class Soak(Scenario):
             if number % 10 == 0:
                 self.hurt(run, (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT)[number // 10 % 3])
 
-    def until_ready(self, run: Run) -> None:
-        self.copies_arrive = run.seconds >= 60  # in less it is killed too often to come to it
-
     def hurt(self, run: Run, number: int) -> None:
         for pid in run.launched.processes():
             if accounts.is_builtin(pid):
