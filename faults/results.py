@@ -13,7 +13,6 @@ RATIO, SPARE_MS = 1.2, 1.0  # p99 may be so much of the unmirrored run's, and so
 DETAIL = "; "  # behind what a scenario says: how often, how long
 _LONG_SECONDS = 60.0  # a scenario's time from which it is told
 _NONE = "–"
-_REFUSED = "ConnectionRefusedError"
 HEADING = (
     "| what goes wrong | clients' errors | p50 | p99 | its bound | max | memory | processor | end | |\n"
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
@@ -45,16 +44,14 @@ class Result:
         return found
 
     def _refused_more(self) -> Iterator[str]:
-        """Where the app ends, those who come again are; each of them may do so once more, or less."""
+        """Where the app ends, those who come again are, or are reset if they wait while a listener is closed; each of
+        them may come once more, or less."""
         may_be = self._refused_alone()
         if may_be is None:
             return
         refused = float(statistics.median(seen.refused.total() for seen in self.mirrored))
         if refused > may_be + (self.scenario.connections if may_be else 0):
             yield f"{refused:.0f} connections were refused, and {may_be:.0f} without the launcher"
-        others = {what for seen in self.mirrored for what in seen.refused} - {_REFUSED}
-        if others - {what for seen in self.alone for what in seen.refused}:
-            yield f"connections ended as {others}"
 
     def _refused_alone(self) -> float | None:
         """None where it is not known. Nobody is where the app goes on."""
