@@ -124,6 +124,24 @@ def test_a_head_that_found_no_room_is_not_called_different(body):
     assert comparison.budget.used_bytes == 0
 
 
+@pytest.mark.parametrize(("filling", "differing"), [(100, [1, 1]), (9000, [1, 0])])
+def test_long_heads_are_compared_in_the_time_for_looking_only(filling, differing, monkeypatch):
+    """Heads of 64 KB take 30 ms, and a destination may have each answer be such a one."""
+    comparison = new_comparison()
+    spent = []
+    monkeypatch.setattr(comparison._looking, "spent", spent.append)
+    found = []
+    for number, may_look in enumerate((True, False)):
+        monkeypatch.setattr(comparison._looking, "may_look", lambda may_look=may_look: may_look)
+        for role in range(3):
+            headers = {"X-Filling": "x" * filling, "Vary": "a" if role == CANDIDATE else "b"}
+            comparison.ended(role, record(number), fill(comparison.new_answer(), b"a", headers=headers))
+        [candidate] = comparison.report()["candidates"]
+        found.append(candidate["mismatches"]["headers"][0] - sum(found))
+    assert found == differing
+    assert len(spent) == (2 if filling > 1000 else 0)
+
+
 def test_an_answer_without_room_has_its_status_nevertheless():
     comparison = new_comparison(max_bytes=0)
     for role, status in enumerate((200, 200, 404)):

@@ -21,6 +21,7 @@ from launcher.replay.comparison.headers import header, header_differences
 from launcher.replay.comparison.json_values import MAX_PARSED_BYTES, parsed
 
 Difference = tuple[str, str]
+_LONG_HEADS_BYTES = 8 * 1024  # of two
 _NOTHING: frozenset[Difference] = frozenset()
 _SNIFFED = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*[{\[]")
 _BROKEN = str(Undecodable(BROKEN))
@@ -68,17 +69,23 @@ def fair(candidate: Judgement, noise: Judgement) -> tuple[Judgement, Judgement]:
     return candidate._replace(body=_NOTHING, bodies=untold), noise._replace(body=_NOTHING, bodies=untold)
 
 
+def are_long(baseline: Answer, other: Answer) -> bool:
+    """Whether their heads take long to compare: of 64 KB each 30 ms."""
+    return len(baseline.head) + len(other.head) > _LONG_HEADS_BYTES
+
+
 def judge(
     baseline: Answer, other: Answer, ignored: Ignored, *, looks: bool = True, max_parsed_bytes: int = MAX_PARSED_BYTES
 ) -> Judgement:
-    """How `other` differs from `baseline`. Unless it `looks`, bodies are not compared, and none is parsed that would
-    take more than about `max_parsed_bytes`: twice that is held, since the baseline's stays for the next."""
+    """How `other` differs from `baseline`. Unless it `looks`, bodies and long heads are not compared. No body is parsed
+    that would take more than about `max_parsed_bytes`: twice that is held, since the baseline's stays for the next."""
     if baseline.status != other.status or not other.status:
         if baseline.label == other.label:
             return Judgement()
         return Judgement(status={("status", f"{baseline.label} → {other.label}")})
     has_heads = baseline.has_head and other.has_head
-    headers = header_differences(baseline.head, other.head, ignored.headers) if has_heads else _NOTHING
+    compares = has_heads and (looks or not are_long(baseline, other))
+    headers = header_differences(baseline.head, other.head, ignored.headers) if compares else _NOTHING
     if not looks:
         return Judgement(headers=headers, bodies="skipped")
     if baseline.is_whole and other.is_whole and baseline.has_same_body(other):

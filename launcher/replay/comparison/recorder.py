@@ -22,7 +22,7 @@ from launcher.replay.comparison.candidate import Candidate
 from launcher.replay.comparison.endpoints import Endpoints
 from launcher.replay.comparison.examples import ExampleMaker
 from launcher.replay.comparison.json_values import MAX_PARSED_BYTES
-from launcher.replay.comparison.judging import Ignored, Judgement, judge
+from launcher.replay.comparison.judging import Ignored, Judgement, are_long, judge
 from launcher.replay.comparison.looking import Looking
 from launcher.replay.comparison.pairing import Pairing
 from launcher.roles import RECORDED, Roles, roles_of
@@ -139,7 +139,7 @@ class Comparison:
     def _judge(self, baseline: Answer, other: Answer, looks: bool) -> Judgement:
         began = self._clock()
         judgement = judge(baseline, other, self._ignored, looks=looks, max_parsed_bytes=self._max_parsed_bytes)
-        if judgement.bodies not in _QUICK:
+        if judgement.bodies not in _QUICK or (looks and are_long(baseline, other)):
             self._looking.spent(self._clock() - began)
         return judgement
 
