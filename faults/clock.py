@@ -52,6 +52,9 @@ class ClockJumps(PoorMachine):
         new.write_text(f"{seconds:+g}s\n")
         new.rename(self.file)
 
+    def until_ready(self, run: Run) -> None:
+        self.is_seen = "libfaketime" in Path(f"/proc/{run.launched.pid}/maps").read_text()
+
     def fault(self, run: Run) -> None:
         for number, seconds in enumerate(cycle((_JUMP_SECONDS, 0, -_JUMP_SECONDS, 0))):
             if number == 8 or run.wait(run.seconds / 10):
@@ -59,7 +62,6 @@ class ClockJumps(PoorMachine):
             self.set_clock(seconds)
             if number == 0:
                 self.first_jump = self.clock_is_off()
-                self.is_seen = "libfaketime" in Path(f"/proc/{run.launched.pid}/maps").read_text()
 
     def judge(self, run: Run, seen: Seen) -> None:
         assert self.first_jump > _JUMP_SECONDS / 2 and self.is_seen, f"its clock has jumped by {self.first_jump} s"
