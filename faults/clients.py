@@ -16,6 +16,7 @@ from tests.system import accounts
 POST = b"POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 100000\r\n\r\n"
 _TICK_SECONDS = 0.05
 _CONNECTION_BYTES = 4096  # of the launcher's memory for each connection that is idle: README.md
+_LARGE = b"GET /large HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n"
 _LARGE_BYTES = 20_000_000  # programs/app.py, /large
 
 
@@ -103,19 +104,24 @@ class SlowReaders(BesideOthers):
     count = 20
     beside = count + 1
 
+    def crowd(self, run: Run) -> None:
+        """What the sockets on the way hold is sent at once, as fast as it goes: before latencies count."""
+        self.late = run.connect_for_all()
+        self.late.sendall(_LARGE)
+
     def fault(self, run: Run) -> None:
-        *clients, late = [run.connect_for_all() for _ in range(self.count + 1)]
+        clients = [run.connect_for_all() for _ in range(self.count)]
         for client in clients:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        for client in (*clients, late):
-            client.sendall(b"GET /large HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n")
+        for client in clients:
+            client.sendall(_LARGE)
         read = 0
         while not run.wait(_TICK_SECONDS):
             for client in clients:
                 read += len(client.recv(10))
         assert read > self.count, "nothing was read slowly"
         assert all(_waiting_bytes(client) for client in clients), "nothing waits for a slow reader"
-        got = len(until_end(late))
+        got = len(until_end(self.late))
         assert got > _LARGE_BYTES, f"who read late got {got} bytes"
         for client in clients:
             client.close()
