@@ -85,7 +85,8 @@ class Result:
         if len(self.mirrored) > max(len(self.alone), 1):
             words.append(f"{len(self.mirrored)} times")
         if self.scenario.seconds >= _LONG_SECONDS:
-            words.append(f"{self.scenario.seconds / 60:g} minutes")
+            minutes = self.scenario.seconds / 60
+            words.append(f"{minutes:g} minute{'s' * (minutes != 1)}")
         return DETAIL.join(words)
 
     def _holds(self) -> str:
