@@ -345,7 +345,9 @@ class Launched:
         for feed in feeds:
             ends = {name: int(feed.get(name, 0)) for name in _FEED_ENDS}
             assert int(feed["given"]) == sum(ends.values()), f"{feed} does not balance\n{self.story()}"
-            assert int(feed["given"]) == tap["offered"], f"{feed}, and {tap['offered']} were offered\n{self.story()}"
+        given = [int(feed["given"]) for feed in feeds]
+        is_split = len(given) > 1 and sum(given) == tap["offered"]  # --split-output: each to the next one
+        assert is_split or set(given) == {tap["offered"]}, f"{given} of {tap['offered']} were given\n{self.story()}"
         for output in self.facts("output"):
             facts = {name: value for name, value in output.items() if not name.startswith("latency_")}
             outcomes = {name: int(value) for name, value in facts.items() if name not in _NOT_OUTCOMES}
