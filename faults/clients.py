@@ -15,6 +15,7 @@ from tests.system import accounts
 
 POST = b"POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 100000\r\n\r\n"
 _TICK_SECONDS = 0.05
+_TURNS = 10  # in a tick: all at the same moment would be one burst, not many slow clients
 _CONNECTION_BYTES = 4096  # of the launcher's memory for each connection that is idle: README.md
 _LARGE = b"GET /large HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n"
 _LARGE_BYTES = 20_000_000  # programs/app.py, /large
@@ -56,19 +57,22 @@ class Slow(BesideOthers):
     last = b""  # what makes it a whole one
     count = beside = 100
 
-    def fault(self, run: Run) -> None:
-        clients = [run.connect_for_all() for _ in range(self.count)]
-        for client in clients:
+    def crowd(self, run: Run) -> None:
+        self.clients = [run.connect_for_all() for _ in range(self.count)]
+        for client in self.clients:
             client.sendall(self.at_once)
-        at = 0
-        while not run.wait(_TICK_SECONDS):
-            for client in clients:
+
+    def fault(self, run: Run) -> None:
+        turn = 0
+        while not run.wait(_TICK_SECONDS / _TURNS):
+            at, first = divmod(turn, _TURNS)
+            for client in self.clients[first::_TURNS]:
                 client.send(self.request[at : at + 1])
-            at += 1
-        assert at > 1, "nothing was sent slowly"
-        for client in clients:
+            turn += 1
+        assert turn > _TURNS, "nothing was sent slowly"
+        for client in self.clients:
             client.sendall(self.last)
-        for client in clients:
+        for client in self.clients:
             assert not self.last or read_answer(client).endswith(OK_END), "a slow request was not answered"
             client.close()
 
@@ -106,24 +110,22 @@ class SlowReaders(BesideOthers):
 
     def crowd(self, run: Run) -> None:
         """What the sockets on the way hold is sent at once, as fast as it goes: before latencies count."""
-        self.late = run.connect_for_all()
-        self.late.sendall(_LARGE)
+        *self.clients, self.late = [run.connect_for_all() for _ in range(self.count + 1)]
+        for client in self.clients:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for client in (*self.clients, self.late):
+            client.sendall(_LARGE)
 
     def fault(self, run: Run) -> None:
-        clients = [run.connect_for_all() for _ in range(self.count)]
-        for client in clients:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        for client in clients:
-            client.sendall(_LARGE)
         read = 0
         while not run.wait(_TICK_SECONDS):
-            for client in clients:
+            for client in self.clients:
                 read += len(client.recv(10))
         assert read > self.count, "nothing was read slowly"
-        assert all(_waiting_bytes(client) for client in clients), "nothing waits for a slow reader"
+        assert all(map(_waiting_bytes, self.clients)), "nothing waits for a slow reader"
         got = len(until_end(self.late))
         assert got > _LARGE_BYTES, f"who read late got {got} bytes"
-        for client in clients:
+        for client in self.clients:
             client.close()
 
 

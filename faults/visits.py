@@ -64,10 +64,10 @@ class OneByOne(BesideOthers):
 
 class Storm(OneByOne):
     name = "clients-storm"
-    says = "10,000 connections opened and closed, 2,000 a second"
-    visits_per_second = 2000
+    says = "10,000 connections opened and closed, 1,250 a second"
+    visits_per_second = 1250
     requests_a_visit = 0
-    seconds = 5.0
+    seconds = 8.0
 
     def visit(self, run: Run) -> None:
         run.launched.connect().close()
