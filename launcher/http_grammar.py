@@ -15,7 +15,7 @@ from typing import NamedTuple
 # Beyond these nobody's request lies, and each costs time in which nobody else is served. Servers draw lines, too, and
 # not the same ones: Apache's LimitRequestFields has 100, and Node leaves out what comes after 2,000.
 MAX_HEADER_LINES = 1000
-MAX_MARKED_LINES = 64
+_MAX_MARKED_LINES = 64
 _MAX_CONNECTION_OPTIONS = 64
 _MAX_CODING_BYTES = 1024  # of Transfer-Encoding's value
 _TOO_MANY = "too-many-headers"
@@ -148,7 +148,7 @@ def read_head(data: bytes, start: int, limit: int) -> Head | str | None:
         match = _MORE_HEADERS.match(data, end, limit)
         if match is None:
             return None
-        if len(marked) == MAX_MARKED_LINES:
+        if len(marked) == _MAX_MARKED_LINES:
             return _TOO_MANY if data.find(b"\r\n\r\n", end, limit) >= 0 else None
         marked.append(MarkedLine(match[1].lower(), match[2], match.start(1) - start, match.end(2) + 2 - start))
         end = match.end()
